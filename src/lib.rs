@@ -1,0 +1,8 @@
+//! mimc: a declarative graph compiler for masked image modeling.
+
+pub mod data;
+pub mod diagnostic;
+pub mod language;
+pub mod plan;
+pub mod random;
+pub mod recipe;
