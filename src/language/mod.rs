@@ -1,1 +1,7 @@
+//! The graph language: a file is a function, its steps are equations.
 
+pub mod expression;
+pub mod graph_file;
+pub mod library;
+pub mod pattern;
+pub mod yaml;
