@@ -1,7 +1,9 @@
 //! mimc: a declarative graph compiler for masked image modeling.
 
+pub mod backend;
 pub mod data;
 pub mod diagnostic;
+pub mod ir;
 pub mod language;
 pub mod plan;
 pub mod random;

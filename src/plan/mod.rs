@@ -1,1 +1,98 @@
+//! A plan: kernels in order over buffers in one arena. Plain data, `Send`, free of luminal's types.
 
+pub mod kernel;
+
+use std::sync::Arc;
+
+pub use kernel::{Access, Kernel};
+
+/// Index into [`Plan::buffers`].
+pub type BufferId = usize;
+/// Index into [`Plan::streams`].
+pub type StreamId = usize;
+
+/// One training step (or one forward pass) as two lists of kernels.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    pub buffers: Vec<Buffer>,
+    /// Random tensors: computed where they are read, never stored.
+    pub streams: Vec<Stream>,
+    /// Forward, backward, gradients added: runs once per micro-batch.
+    pub accumulate: Vec<Scheduled>,
+    /// Norm, clip, update, gradients zeroed: runs once per optimizer step.
+    pub apply: Vec<Scheduled>,
+    /// What the caller feeds: `image`, `mask`, `lr`, ...
+    pub feeds: Vec<(String, BufferId)>,
+    /// What the caller reads: `loss`, `decoder`, `gradient_norm`, ...
+    pub outputs: Vec<(String, BufferId)>,
+    pub weights: Vec<Weight>,
+    /// Elements (f32) of the arena that all [`Place::Arena`] buffers share.
+    pub arena: usize,
+    /// Images per run of `accumulate`.
+    pub batch: usize,
+}
+
+/// A kernel with where it came from.
+#[derive(Debug, Clone)]
+pub struct Scheduled {
+    pub kernel: Kernel,
+    /// `encoder.layers.0.blocks.1.attn.qkv`; a gradient ends in `'`.
+    pub origin: Arc<str>,
+    /// Floating-point operations, a multiply-add as two.
+    pub flops: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    /// Row-major.
+    pub dims: Vec<usize>,
+    pub place: Place,
+    pub origin: Arc<str>,
+}
+
+impl Buffer {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// At an element offset of the arena, a multiple of 16 (64 bytes). Lives from its first writer to its last reader.
+    Arena(usize),
+    /// Kept between runs: weights, gradients, moments.
+    State,
+    /// Written by the caller before a run.
+    Feed,
+    Constant(Arc<[f32]>),
+}
+
+/// A virtual tensor of uniform draws in [0, 1).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stream {
+    /// Instance path: what the numbers are for.
+    pub purpose: String,
+    /// Elements per image of the batch; 0 where the tensor does not depend on the image.
+    pub per_sample: usize,
+}
+
+/// A weight and the state that trains it. All four buffers are [`Place::State`] and of the same dims.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    pub name: String,
+    pub value: BufferId,
+    /// `None` in a plan that does not train.
+    pub training: Option<Training>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Training {
+    pub gradient: BufferId,
+    pub first_moment: BufferId,
+    pub second_moment: BufferId,
+}

@@ -1,0 +1,3 @@
+//! Backends: what runs a compiled graph.
+
+pub mod cpu;

@@ -1,0 +1,3 @@
+//! The contract on top of luminal's graph.
+
+pub mod program;
