@@ -4,6 +4,8 @@ pub mod memory;
 
 use crate::random::Key;
 
+pub use memory::Memory;
+
 /// What changes from run to run besides the buffers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Launch {
@@ -11,4 +13,12 @@ pub struct Launch {
     pub key: Key,
     /// Position of the micro-batch's first image in the effective batch.
     pub first_sample: u64,
+}
+
+/// A kernel of a plan, ready to run: what depends on shapes alone is decided once, when it is prepared.
+pub trait Run: Send + Sync {
+    /// Runs on all threads of the current rayon pool; the bits of the result do not depend on how many there are.
+    ///
+    /// `memory` holds the buffers of the plan the kernel was prepared for.
+    fn run(&self, memory: &Memory, launch: &Launch);
 }
