@@ -8,3 +8,4 @@ pub mod language;
 pub mod plan;
 pub mod random;
 pub mod recipe;
+pub mod train;

@@ -1,0 +1,3 @@
+//! Training: the loop over a compiled step, and what it leaves behind.
+
+pub mod step;

@@ -1,0 +1,135 @@
+//! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
+
+/// A compiled training step: forward, backward and update of one model.
+pub trait Step {
+    /// The weights in the order of the graph.
+    fn weights(&self) -> &[WeightInfo];
+
+    /// Copies one tensor of one weight out of the program.
+    ///
+    /// # Panics
+    /// If `index` is not one of [`Step::weights`], or `to` is not as long as the weight.
+    fn read(&self, part: Part, index: usize, to: &mut [f32]);
+
+    /// Copies one tensor of one weight into the program.
+    ///
+    /// # Panics
+    /// As [`Step::read`].
+    fn write(&mut self, part: Part, index: usize, from: &[f32]);
+
+    /// Images per micro-batch.
+    fn micro_batch(&self) -> usize;
+
+    /// Feeds a named input of the graph: `image` `[micro, 3, size, size]`, `mask`, ...
+    ///
+    /// # Errors
+    /// If the graph has no such input, or the input has another number of elements.
+    fn feed(&mut self, name: &str, values: &[f32]) -> Result<(), StepError>;
+
+    /// Runs forward and backward on what was fed and adds the gradients, each already divided by the number of
+    /// micro-batches in a batch. Returns this micro-batch's own loss; the batch's is the mean over its micro-batches.
+    ///
+    /// # Errors
+    /// If the backend cannot run the program.
+    fn accumulate(&mut self, draw: Draw) -> Result<f32, StepError>;
+
+    /// Norm, clip, update, gradients zeroed. `update` counts from 1 over the whole run. Returns the gradient norm before
+    /// clipping.
+    ///
+    /// # Errors
+    /// If the backend cannot run the program.
+    fn apply(&mut self, lr: f32, update: u64) -> Result<f32, StepError>;
+
+    /// A named output of the last [`Step::accumulate`]: `loss`, `decoder` `[micro, 3, size, size]`, `mask`, or an
+    /// activation that was kept on request.
+    ///
+    /// # Errors
+    /// If the program keeps no such output.
+    fn output(&self, name: &str) -> Result<Vec<f32>, StepError>;
+}
+
+/// One weight of the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightInfo {
+    /// The official checkpoint's name: `encoder.layers.0.blocks.1.attn.qkv.weight`.
+    pub name: String,
+    /// The official checkpoint's shape.
+    pub dims: Vec<usize>,
+    /// Whether weight decay applies.
+    pub decay: bool,
+}
+
+impl WeightInfo {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The tensors that belong to one weight, all of its shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    Value,
+    Gradient,
+    /// Running mean of the gradient.
+    FirstMoment,
+    /// Running mean of the squared gradient.
+    SecondMoment,
+}
+
+/// Names the random numbers of one micro-batch: a pure function of these three, however the batch is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draw {
+    pub seed: u64,
+    /// Optimizer step, from 0.
+    pub step: u64,
+    /// Position of the micro-batch's first image in the effective batch.
+    pub first_sample: u64,
+}
+
+/// Why a step could not be fed, run or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    #[error("the graph has no input `{name}`; its inputs are {}", list(known))]
+    UnknownInput { name: String, known: Vec<String> },
+    #[error("input `{name}` takes {wanted} values, got {got}")]
+    InputLength {
+        name: String,
+        wanted: usize,
+        got: usize,
+    },
+    #[error("the program keeps no output `{name}`; it keeps {}", list(known))]
+    UnknownOutput { name: String, known: Vec<String> },
+    /// The backend's own words.
+    #[error("{0}")]
+    Backend(String),
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".into();
+    }
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_what_there_is() {
+        let wrong = StepError::UnknownInput {
+            name: "images".into(),
+            known: vec!["image".into(), "mask".into()],
+        };
+        assert_eq!(
+            wrong.to_string(),
+            "the graph has no input `images`; its inputs are `image`, `mask`"
+        );
+    }
+}
