@@ -1,6 +1,8 @@
 //! Diagnostics: what was got, what was wanted, where each number came from, and the nearest fix.
 
-use std::{ops::Range, sync::Arc};
+mod render;
+
+use std::{fmt, ops::Range, sync::Arc};
 
 /// One source text: a recipe, a graph file or a `--set` argument.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -10,11 +12,90 @@ pub struct SourceFile {
     pub text: String,
 }
 
+impl SourceFile {
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(SourceFile {
+            path: path.into(),
+            text: text.into(),
+        })
+    }
+}
+
 /// A piece of a source text, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Span {
     pub file: Arc<SourceFile>,
     pub range: Range<usize>,
+}
+
+/// A line and a column, both from 1; the column counts characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Span {
+    pub fn new(file: &Arc<SourceFile>, range: Range<usize>) -> Self {
+        Span {
+            file: file.clone(),
+            range,
+        }
+    }
+
+    /// The whole of a text that was made up on the spot, for example in a test.
+    pub fn of_text(path: &str, text: &str) -> Self {
+        Span::new(&SourceFile::new(path, text), 0..text.len())
+    }
+
+    /// The text under the span.
+    pub fn text(&self) -> &str {
+        &self.file.text[self.clamped()]
+    }
+
+    /// A part of this span; `range` counts bytes from its start.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let start = self.range.start;
+        Span::new(&self.file, start + range.start..start + range.end)
+    }
+
+    /// Where the span starts.
+    pub fn position(&self) -> Position {
+        let before = &self.file.text[..self.clamped().start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Position {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    /// The range, moved inside the text and onto character boundaries, so that pointing can never fail.
+    fn clamped(&self) -> Range<usize> {
+        let text = &self.file.text;
+        let floor = |mut at: usize| {
+            at = at.min(text.len());
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let start = floor(self.range.start);
+        start..floor(self.range.end).max(start)
+    }
+}
+
+/// `recipes/swin_b.yaml:5:104`
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Position { line, column } = self.position();
+        write!(f, "{}:{line}:{column}", self.file.path)
+    }
+}
+
+impl From<&Span> for Span {
+    fn from(span: &Span) -> Self {
+        span.clone()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +122,75 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
+/// A fact behind a diagnostic. With a span it reads `text from path:line:column`, so `window = 7` or `the first one`.
 #[derive(Debug, Clone)]
 pub struct Note {
     pub text: String,
     pub span: Option<Span>,
+}
+
+impl Diagnostic {
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message.into())
+    }
+
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message.into())
+    }
+
+    fn new(severity: Severity, code: &'static str, message: String) -> Self {
+        Diagnostic {
+            code,
+            severity,
+            message,
+            span: None,
+            instance: None,
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// Where the caret points.
+    pub fn at(mut self, span: impl Into<Span>) -> Self {
+        self.span = Some(span.into());
+        self
+    }
+
+    /// The instance path; an empty one is the top graph, which needs no naming.
+    pub fn within(mut self, instance: impl Into<String>) -> Self {
+        self.instance = Some(instance.into()).filter(|path| !path.is_empty());
+        self
+    }
+
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(Note {
+            text: text.into(),
+            span: None,
+        });
+        self
+    }
+
+    /// A note with the place it speaks of.
+    pub fn note_at(mut self, text: impl Into<String>, span: impl Into<Span>) -> Self {
+        self.notes.push(Note {
+            text: text.into(),
+            span: Some(span.into()),
+        });
+        self
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Asks whether the nearest of the candidates was meant; without a near one the help stays as it is.
+    pub fn suggest<'a>(self, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        match nearest(name, candidates) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
 }
 
 /// At least one error, perhaps with warnings, in the order they were met.
@@ -52,3 +198,77 @@ pub struct Note {
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
 pub type Result<T> = std::result::Result<T, Diagnostics>;
+
+impl Diagnostics {
+    /// The value, unless anything was found against it.
+    pub fn unless<T>(found: Vec<Diagnostic>, value: T) -> Result<T> {
+        if found.is_empty() {
+            Ok(value)
+        } else {
+            Err(Diagnostics(found))
+        }
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Diagnostics(vec![diagnostic])
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+/// The candidate that `name` is most likely a slip of, if any is near: at most one slip in three characters.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|&(distance, candidate)| {
+            // A one-letter name is one slip away from every other.
+            distance <= allowed && distance < candidate.chars().count()
+        })
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let file = SourceFile::new("a.yaml", "x: 1\né: ü\r\nz");
+        let position = |at| Span::new(&file, at..at).position();
+        let at = |line, column| Position { line, column };
+        assert_eq!(position(0), at(1, 1));
+        assert_eq!(position(4), at(1, 5));
+        assert_eq!(position(5), at(2, 1));
+        assert_eq!(position(9), at(2, 4), "two bytes before it make one column");
+        assert_eq!(position(13), at(3, 1));
+        assert_eq!(position(14), at(3, 2));
+    }
+
+    #[test]
+    fn a_span_outside_its_text_still_renders() {
+        let file = SourceFile::new("a.yaml", "é");
+        for range in [0..99, 1..1, 1..2, 50..60] {
+            let diagnostic = Diagnostic::error("lost", "lost").at(Span::new(&file, range));
+            assert!(
+                Diagnostics::from(diagnostic)
+                    .render(false)
+                    .contains("a.yaml:1:")
+            );
+        }
+    }
+
+    #[test]
+    fn nearest_forgives_one_slip_in_three_characters() {
+        let names = ["depth", "depths", "heads", "x"];
+        assert_eq!(nearest("dpeth", names), Some("depth"));
+        assert_eq!(nearest("deepths", names), Some("depths"));
+        assert_eq!(nearest("head", names), Some("heads"));
+        assert_eq!(nearest("width", names), None);
+        assert_eq!(nearest("y", names), None);
+    }
+}
