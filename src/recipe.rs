@@ -1,1 +1,5 @@
+//! Recipes: one whole experiment on one screen, in plain YAML.
 
+mod model;
+
+pub use model::{GraphRef, Value};
