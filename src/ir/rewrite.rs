@@ -1,0 +1,522 @@
+//! The one way to change a graph: nodes are added with their dims and origin, consumers are redirected, dead nodes removed, so
+//! the side table never goes stale. Free nodes of arithmetic are in `arithmetic.rs`.
+
+use super::{
+    Graph, NodeIndex, Op, Origin, Own, Root, ShapeTracker, Value,
+    meta::{NodeMeta, meta, meta_mut},
+    ops::{Input, InputKind},
+    view,
+};
+use luminal::{
+    op::{Constant, ConstantValue, Contiguous, Operator},
+    prelude::{Dependency, petgraph},
+};
+use petgraph::{Direction, visit::EdgeRef};
+use rustc_hash::FxHashSet;
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+
+/// Adds to, redirects and removes from one graph.
+pub struct Rewriter<'g> {
+    graph: &'g mut Graph,
+    origin: Origin,
+    place: Option<usize>,
+}
+
+/// An empty graph for `batch` images per run.
+pub fn new_graph(batch: usize) -> Graph {
+    let mut graph = Graph::new();
+    meta_mut(&mut graph).batch = batch;
+    graph
+}
+
+impl<'g> Rewriter<'g> {
+    pub fn new(graph: &'g mut Graph) -> Self {
+        Rewriter {
+            graph,
+            origin: Origin {
+                path: "".into(),
+                backward: false,
+            },
+            place: None,
+        }
+    }
+
+    pub fn graph(&self) -> &Graph {
+        self.graph
+    }
+
+    pub fn batch(&self) -> usize {
+        meta(self.graph).batch
+    }
+
+    /// Nodes added from now on come from here.
+    pub fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Nodes added from now on have a node's origin and place in the schedule: what a pass says before it replaces that node.
+    pub fn stand_in_for(&mut self, node: NodeIndex) {
+        let of = &meta(self.graph).nodes[&node];
+        (self.origin, self.place) = (of.origin.clone(), Some(of.order.0));
+    }
+
+    /// A leaf. A leaf of the same name and kind is the same leaf.
+    pub fn input(&mut self, name: &str, dims: &[usize], kind: InputKind) -> Value {
+        let input = Input {
+            name: name.into(),
+            dims: dims.to_vec(),
+            kind,
+        };
+        let known = self
+            .graph
+            .graph
+            .node_indices()
+            .find(|&n| super::ops::own(self.graph, n) == Some(&input));
+        let node =
+            known.unwrap_or_else(|| self.node(Own(Arc::new(input)), &[], vec![dims.to_vec()]));
+        Value {
+            node,
+            output: 0,
+            view: view::plain(dims),
+        }
+    }
+
+    /// Constant numbers, row-major.
+    pub fn table(&mut self, values: &[f32], dims: &[usize]) -> Value {
+        assert_eq!(
+            values.len(),
+            dims.iter().product::<usize>(),
+            "as many numbers as the dims say"
+        );
+        self.input("", dims, InputKind::Table(values.into()))
+    }
+
+    /// One number broadcast to `dims`.
+    pub fn constant(&mut self, x: f32, dims: &[usize]) -> Value {
+        let node = match meta(self.graph).constants.get(&x.to_bits()) {
+            Some(&node) => node,
+            None => {
+                let node = self.node(
+                    Constant(ConstantValue::Float(x), std::ptr::null()),
+                    &[],
+                    vec![vec![]],
+                );
+                meta_mut(self.graph).constants.insert(x.to_bits(), node);
+                node
+            }
+        };
+        Value {
+            node,
+            output: 0,
+            view: view::broadcast(dims),
+        }
+    }
+
+    /// An own operator; its results are plain.
+    pub fn op(&mut self, op: impl Op, inputs: &[&Value]) -> Vec<Value> {
+        self.op_shared(Arc::new(op), inputs)
+    }
+
+    pub fn op_shared(&mut self, op: Arc<dyn Op>, inputs: &[&Value]) -> Vec<Value> {
+        if op.is_unary() {
+            return vec![self.unary(Own(op), inputs[0])];
+        }
+        let dims = op.outputs(&inputs.iter().map(|v| v.dims()).collect::<Vec<_>>());
+        let edges: Vec<Value> = if op.reads_slices() {
+            inputs.iter().map(|&v| v.clone()).collect()
+        } else {
+            inputs
+                .iter()
+                .map(|v| {
+                    if view::is_sliced(&v.view) {
+                        self.contiguous(v)
+                    } else {
+                        (*v).clone()
+                    }
+                })
+                .collect()
+        };
+        let node = self.node(Own(op), &edges, dims.clone());
+        let plain = |(i, d): (usize, &Vec<usize>)| Value {
+            node,
+            output: i as u8,
+            view: view::plain(d),
+        };
+        dims.iter().enumerate().map(plain).collect()
+    }
+
+    /// A unary operator: works on the input's buffer, so a broadcast or permuted input costs nothing extra.
+    pub fn unary(&mut self, op: impl Operator + 'static, x: &Value) -> Value {
+        let x = if view::is_sliced(&x.view) || view::is_padded(&x.view) {
+            self.contiguous(x)
+        } else {
+            x.clone()
+        };
+        let buffer = view::physical(&x.view);
+        let node = self.node(op, &[x.through(view::plain(&buffer))], vec![buffer]);
+        Value {
+            node,
+            output: 0,
+            view: x.view,
+        }
+    }
+
+    /// A binary operator on operands that broadcast to common dims.
+    pub fn binary(&mut self, op: impl Operator + 'static, a: &Value, b: &Value) -> Value {
+        let dims =
+            broadcast_dims(&a.dims(), &b.dims()).expect("callers check that operands broadcast");
+        let wide = |v: &Value| {
+            v.broadcast_to(&dims)
+                .expect("both broadcast to their common dims")
+        };
+        let node = self.node(op, &[wide(a), wide(b)], vec![dims.clone()]);
+        Value {
+            node,
+            output: 0,
+            view: view::plain(&dims),
+        }
+    }
+
+    /// A reduction over one logical axis.
+    pub fn reduce(&mut self, op: impl Operator + 'static, x: &Value, axis: usize) -> Value {
+        let mut dims = x.dims();
+        dims.remove(axis);
+        let node = self.node(op, &[x.clone()], vec![dims.clone()]);
+        Value {
+            node,
+            output: 0,
+            view: view::plain(&dims),
+        }
+    }
+
+    /// The same elements in a buffer of their own order; nothing is added where they are already.
+    pub fn contiguous(&mut self, x: &Value) -> Value {
+        let dims = x.dims();
+        if x.is_plain() {
+            return x.through(view::plain(&dims));
+        }
+        let node = self.node(Contiguous, &[x.clone()], vec![dims.clone()]);
+        Value {
+            node,
+            output: 0,
+            view: view::plain(&dims),
+        }
+    }
+
+    /// Makes a value a named result of the graph.
+    pub fn add_root(&mut self, name: &str, value: &Value) {
+        let value = self.contiguous(value);
+        let root = Root {
+            name: name.into(),
+            node: value.node,
+            output: value.output,
+            dims: value.dims(),
+        };
+        self.graph.retrieve_tensors(value.node);
+        meta_mut(self.graph).roots.push(root);
+    }
+
+    /// Lets go of the named results for which `keep` is false.
+    pub fn retain_roots(&mut self, keep: impl Fn(&Root) -> bool) {
+        let table = meta_mut(self.graph);
+        table.roots.retain(keep);
+        let kept: FxHashSet<NodeIndex> = table.roots.iter().map(|r| r.node).collect();
+        self.graph
+            .no_delete
+            .retain(|n| *n == NodeIndex::end() || kept.contains(n));
+        self.graph.to_retrieve.retain(|n| kept.contains(n));
+    }
+
+    /// All readers of a node's output read `by` instead, through their own views: `by` must have the same buffer layout.
+    pub fn replace(&mut self, node: NodeIndex, output: u8, by: &Value) {
+        assert!(
+            by.is_plain(),
+            "a replacement keeps the layout of the buffer"
+        );
+        if (node, output) == (by.node, by.output) {
+            return;
+        }
+        let edges: Vec<_> = self
+            .graph
+            .graph
+            .edges_directed(node, Direction::Outgoing)
+            .map(|e| e.id())
+            .collect();
+        for id in edges {
+            let (_, target) = self
+                .graph
+                .graph
+                .edge_endpoints(id)
+                .expect("the edge was just listed");
+            let Dependency::Data {
+                input_order,
+                output_order,
+                shape,
+            } = self.graph.graph[id]
+            else {
+                continue;
+            };
+            if output_order == output && target != by.node {
+                self.graph.graph.remove_edge(id);
+                let edge = Dependency::Data {
+                    input_order,
+                    output_order: by.output,
+                    shape,
+                };
+                self.graph.graph.add_edge(by.node, target, edge);
+            }
+        }
+        let mut moved = false;
+        for root in &mut meta_mut(self.graph).roots {
+            if (root.node, root.output) == (node, output) {
+                (root.node, root.output, moved) = (by.node, by.output, true);
+            }
+        }
+        if moved {
+            self.graph.retrieve_tensors(by.node);
+            if !meta(self.graph).roots.iter().any(|r| r.node == node) {
+                self.graph.no_delete.remove(&node);
+                self.graph.to_retrieve.remove(&node);
+            }
+        }
+    }
+
+    /// Removes every node that no root needs. Returns how many.
+    pub fn remove_dead(&mut self) -> usize {
+        let mut live = FxHashSet::default();
+        let mut open: Vec<NodeIndex> = meta(self.graph).roots.iter().map(|r| r.node).collect();
+        while let Some(node) = open.pop() {
+            if live.insert(node) {
+                open.extend(
+                    self.graph
+                        .graph
+                        .neighbors_directed(node, Direction::Incoming),
+                );
+            }
+        }
+        let dead: Vec<NodeIndex> = self
+            .graph
+            .graph
+            .node_indices()
+            .filter(|n| !live.contains(n))
+            .collect();
+        for &node in &dead {
+            self.graph.graph.remove_node(node);
+            self.graph.no_delete.remove(&node);
+            self.graph.to_retrieve.remove(&node);
+            self.graph.tensors.retain(|(n, _), _| *n != node);
+        }
+        let table = meta_mut(self.graph);
+        table.nodes.retain(|n, _| live.contains(n));
+        table.constants.retain(|_, n| live.contains(n));
+        dead.len()
+    }
+
+    pub(super) fn node(
+        &mut self,
+        op: impl Operator + 'static,
+        inputs: &[Value],
+        dims: Vec<Vec<usize>>,
+    ) -> NodeIndex {
+        assert!(
+            inputs.len() <= u8::MAX as usize,
+            "luminal numbers inputs by a byte"
+        );
+        let node = self.graph.graph.add_node(Box::new(op));
+        for (i, input) in inputs.iter().enumerate() {
+            let edge = Dependency::Data {
+                input_order: i as u8,
+                output_order: input.output,
+                shape: input.view,
+            };
+            self.graph.graph.add_edge(input.node, node, edge);
+        }
+        let (origin, place) = (self.origin.clone(), self.place);
+        let table = meta_mut(self.graph);
+        table.created += 1;
+        let order = (place.unwrap_or(table.created), table.created);
+        table.nodes.insert(
+            node,
+            NodeMeta {
+                dims,
+                origin,
+                order,
+            },
+        );
+        node
+    }
+}
+
+/// The dims two operands broadcast to, axes aligned at the end. `None` where they differ.
+pub fn broadcast_dims(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |d: &[usize], i: usize| {
+        if i + d.len() < rank {
+            1
+        } else {
+            d[i + d.len() - rank]
+        }
+    };
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y => Some(x),
+            (1, y) => Some(y),
+            (x, 1) => Some(x),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What a node reads, in input order.
+pub fn sources(graph: &Graph, node: NodeIndex) -> Vec<Value> {
+    let mut inputs: Vec<(u8, Value)> = graph
+        .graph
+        .edges_directed(node, Direction::Incoming)
+        .filter_map(|e| match e.weight() {
+            Dependency::Data {
+                input_order,
+                output_order,
+                shape,
+            } => Some((
+                *input_order,
+                Value {
+                    node: e.source(),
+                    output: *output_order,
+                    view: *shape,
+                },
+            )),
+            Dependency::Schedule => None,
+        })
+        .collect();
+    inputs.sort_by_key(|(order, _)| *order);
+    inputs.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Who reads a node: `(reader, its input number, output read, view)`, in schedule order.
+pub fn readers(graph: &Graph, node: NodeIndex) -> Vec<(NodeIndex, u8, u8, ShapeTracker)> {
+    let mut readers: Vec<_> = graph
+        .graph
+        .edges_directed(node, Direction::Outgoing)
+        .filter_map(|e| match e.weight() {
+            Dependency::Data {
+                input_order,
+                output_order,
+                shape,
+            } => Some((e.target(), *input_order, *output_order, *shape)),
+            Dependency::Schedule => None,
+        })
+        .collect();
+    readers.sort_by_key(|r| (meta(graph).nodes[&r.0].order, r.1));
+    readers
+}
+
+/// Every node after its sources; ties go by schedule order, so the result is a function of how the graph was built.
+pub fn schedule(graph: &Graph) -> Vec<NodeIndex> {
+    let order = |n: NodeIndex| meta(graph).nodes[&n].order;
+    let mut waiting: rustc_hash::FxHashMap<NodeIndex, usize> = graph
+        .graph
+        .node_indices()
+        .map(|n| {
+            (
+                n,
+                graph.graph.edges_directed(n, Direction::Incoming).count(),
+            )
+        })
+        .collect();
+    let ready = waiting
+        .iter()
+        .filter(|(_, c)| **c == 0)
+        .map(|(n, _)| Reverse((order(*n), *n)));
+    let mut heap: BinaryHeap<_> = ready.collect();
+    let mut sorted = Vec::with_capacity(waiting.len());
+    while let Some(Reverse((_, node))) = heap.pop() {
+        sorted.push(node);
+        for reader in graph
+            .graph
+            .edges_directed(node, Direction::Outgoing)
+            .map(|e| e.target())
+        {
+            let left = waiting.get_mut(&reader).expect("every reader is a node");
+            *left -= 1;
+            if *left == 0 {
+                heap.push(Reverse((order(reader), reader)));
+            }
+        }
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::verify::verify, *};
+    use crate::ir::{Own, ops};
+
+    #[test]
+    fn graphs_built_here_are_legal_and_replacing_keeps_them_so() {
+        let mut graph = new_graph(2);
+        let mut r = Rewriter::new(&mut graph);
+        let x = r.input("x", &[2, 3], InputKind::Feed);
+        let y = r.exp(&x.permute(&[1, 0]));
+        let y = r.sum(&y, 0);
+        let z = r.slice(&y, 0, 1, 2);
+        r.add_root("z", &z);
+        r.add_root("y", &y);
+        assert_eq!(verify(r.graph()), Ok(()));
+        let double = r.add(&x, &x);
+        let folded = r.sum(&double, 1);
+        r.replace(y.node, 0, &folded);
+        assert!(r.remove_dead() > 0);
+        assert_eq!(verify(r.graph()), Ok(()));
+        assert_eq!(meta(&graph).roots[1].node, folded.node);
+        assert!(
+            schedule(&graph)
+                .iter()
+                .all(|n| meta(&graph).nodes.contains_key(n))
+        );
+    }
+
+    #[test]
+    fn own_operators_are_found_again_and_compared() {
+        let mut graph = new_graph(1);
+        let mut r = Rewriter::new(&mut graph);
+        let x = r.input("x", &[4], InputKind::Feed);
+        let y = r
+            .op(
+                ops::Roll {
+                    shifts: vec![(0, 1)],
+                },
+                &[&x],
+            )
+            .remove(0);
+        assert_eq!(r.input("x", &[4], InputKind::Feed).node, x.node);
+        assert!(ops::own::<ops::Roll>(&graph, y.node).is_some());
+        let same = |by| {
+            Own(std::sync::Arc::new(ops::Roll {
+                shifts: vec![(0, by)],
+            }))
+        };
+        assert!(same(1) == same(1) && same(1) != same(2));
+    }
+
+    #[test]
+    fn a_slice_into_arithmetic_is_refused() {
+        let mut graph = new_graph(1);
+        let mut r = Rewriter::new(&mut graph);
+        let x = r.input("x", &[4], InputKind::Feed);
+        let cut = x.through(view::slice(&x.view, 0, 1, 3));
+        let y = r.node(luminal::op::Add, &[cut.clone(), cut], vec![vec![2]]);
+        r.add_root(
+            "y",
+            &Value {
+                node: y,
+                output: 0,
+                view: view::plain(&[2]),
+            },
+        );
+        assert!(verify(&graph).unwrap_err().rule.contains("slice"));
+    }
+}
