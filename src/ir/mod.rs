@@ -8,6 +8,7 @@
 //! - Rank is at most 6, sizes fit an `i32`, constants are interned by bits, inputs are numbered from 0.
 
 pub mod arithmetic;
+pub mod kind;
 pub mod meta;
 pub mod ops;
 pub mod program;
@@ -16,6 +17,7 @@ pub mod value;
 pub mod verify;
 pub mod view;
 
+pub use kind::{Kind, kind};
 pub use luminal::prelude::{Graph, NodeIndex, ShapeTracker};
 pub use meta::{Meta, Origin, Root, meta};
 pub use ops::{Op, Own};

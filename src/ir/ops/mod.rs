@@ -112,3 +112,13 @@ pub fn constant(graph: &Graph, node: NodeIndex) -> Option<f32> {
         luminal::op::ConstantValue::Expression(_) => None,
     }
 }
+
+/// The instruction of a pointwise own operator.
+pub fn pointwise(own: &Own) -> Option<super::program::RowOp> {
+    use super::program::RowOp;
+    match () {
+        () if own.get::<Abs>().is_some() => Some(RowOp::Abs),
+        () if own.get::<Erf>().is_some() => Some(RowOp::Erf),
+        () => None,
+    }
+}
