@@ -5,6 +5,7 @@ pub mod data;
 pub mod diagnostic;
 pub mod ir;
 pub mod language;
+pub mod listing;
 pub mod plan;
 pub mod random;
 pub mod recipe;

@@ -11,6 +11,7 @@ pub mod arithmetic;
 pub mod kind;
 pub mod meta;
 pub mod ops;
+pub mod print;
 pub mod program;
 pub mod rewrite;
 pub mod value;

@@ -69,8 +69,13 @@ pub fn is_padded(view: &ShapeTracker) -> bool {
 }
 
 pub fn is_sliced(view: &ShapeTracker) -> bool {
-    (0..view.len())
-        .any(|i| number(&view.slices[i].0) > 0 || number(&view.slices[i].1) < number(&view.dims[i]))
+    (0..view.len()).any(|axis| is_cut(view, axis))
+}
+
+/// Whether a logical axis is sliced.
+pub fn is_cut(view: &ShapeTracker, axis: usize) -> bool {
+    let i = view.indexes[axis];
+    number(&view.slices[i].0) > 0 || number(&view.slices[i].1) < number(&view.dims[i])
 }
 
 /// Reads the whole buffer in its own order.
@@ -112,6 +117,15 @@ pub fn padding(view: &ShapeTracker) -> Vec<(usize, usize)> {
         .iter()
         .map(|&i| (number(&view.padding[i].0), number(&view.padding[i].1)))
         .collect()
+}
+
+/// The view without its pads: the elements that exist.
+pub fn unpadded(view: &ShapeTracker) -> ShapeTracker {
+    let mut view = *view;
+    for padding in view.padding.iter_mut() {
+        *padding = (size(0), size(0));
+    }
+    view
 }
 
 /// Per logical axis: first and one past the last element kept (of the padded axis).

@@ -219,3 +219,165 @@ pub struct Segment {
     pub second_moment: BufferId,
     pub decay: f32,
 }
+
+impl Access {
+    /// Row-major over `dims`.
+    pub fn plain(dims: &[usize]) -> Access {
+        let mut strides = vec![1; dims.len()];
+        for axis in (1..dims.len()).rev() {
+            strides[axis - 1] = strides[axis] * dims[axis];
+        }
+        Access { offset: 0, strides }
+    }
+
+    /// Walks the elements of a row-major buffer of `dims` in order.
+    pub fn is_plain(&self, dims: &[usize]) -> bool {
+        let plain = Access::plain(dims);
+        let same = |axis: usize| dims[axis] == 1 || self.strides[axis] == plain.strides[axis];
+        self.offset == 0 && (0..dims.len()).all(same)
+    }
+}
+
+impl Operand {
+    pub fn access(&self) -> &Access {
+        match self {
+            Operand::Memory(_, access) | Operand::Draw(_, access) => access,
+        }
+    }
+
+    pub fn buffer(&self) -> Option<BufferId> {
+        match self {
+            Operand::Memory(buffer, _) => Some(*buffer),
+            Operand::Draw(..) => None,
+        }
+    }
+}
+
+impl Kernel {
+    /// The word for it in listings and profiles.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Kernel::Rows(_) => "rows",
+            Kernel::Fold(_) => "fold",
+            Kernel::Gemm(_) => "gemm",
+            Kernel::Attention(_) => "attention",
+            Kernel::AttentionBackward(_) => "attention'",
+            Kernel::Take(_) => "take",
+            Kernel::Scatter(_) => "scatter",
+            Kernel::SumSquares(_) => "sum_squares",
+            Kernel::AdamW(_) => "adamw",
+        }
+    }
+
+    /// Every buffer it touches: [`Kernel::reads`], then [`Kernel::writes`].
+    pub fn buffers(&self) -> Vec<BufferId> {
+        [self.reads(), self.writes()].concat()
+    }
+
+    pub fn reads(&self) -> Vec<BufferId> {
+        match self {
+            Kernel::Rows(rows) => rows.reads(),
+            Kernel::Fold(fold) => {
+                let sums = fold
+                    .results
+                    .iter()
+                    .filter(|r| r.accumulate)
+                    .map(|r| r.buffer);
+                fold.operands
+                    .iter()
+                    .filter_map(Operand::buffer)
+                    .chain(sums)
+                    .collect()
+            }
+            Kernel::Gemm(gemm) => {
+                let sum = gemm.accumulate.then_some(gemm.c.0);
+                let epilogue = gemm
+                    .epilogue
+                    .iter()
+                    .flat_map(|rows| rows.reads())
+                    .filter(|&b| b != gemm.c.0);
+                [gemm.a.0, gemm.b.0]
+                    .into_iter()
+                    .chain(sum)
+                    .chain(epilogue)
+                    .collect()
+            }
+            Kernel::Attention(attention) => attention.reads(),
+            Kernel::AttentionBackward(backward) => {
+                let forward = &backward.forward;
+                let saved = [forward.out.0, forward.log_sum.0, backward.out_gradient.0];
+                forward.reads().into_iter().chain(saved).collect()
+            }
+            Kernel::Take(take) => vec![take.table, take.index],
+            Kernel::Scatter(scatter) => {
+                let sum = scatter.accumulate.then_some(scatter.out);
+                [scatter.source, scatter.index]
+                    .into_iter()
+                    .chain(sum)
+                    .collect()
+            }
+            Kernel::SumSquares(sweep) => sweep.sources.clone(),
+            Kernel::AdamW(sweep) => {
+                let scalars = [sweep.lr, sweep.correction1, sweep.correction2, sweep.clip];
+                let state = sweep
+                    .segments
+                    .iter()
+                    .flat_map(|s| [s.weight, s.gradient, s.first_moment, s.second_moment]);
+                scalars.into_iter().chain(state).collect()
+            }
+        }
+    }
+
+    pub fn writes(&self) -> Vec<BufferId> {
+        match self {
+            Kernel::Rows(rows) => rows.stores.iter().map(|s| s.buffer).collect(),
+            Kernel::Fold(fold) => fold.results.iter().map(|r| r.buffer).collect(),
+            Kernel::Gemm(gemm) => {
+                let stores = gemm
+                    .epilogue
+                    .iter()
+                    .flat_map(|rows| &rows.stores)
+                    .map(|s| s.buffer);
+                std::iter::once(gemm.c.0).chain(stores).collect()
+            }
+            Kernel::Attention(attention) => vec![attention.out.0, attention.log_sum.0],
+            Kernel::AttentionBackward(backward) => {
+                let biases = backward
+                    .bias_gradients
+                    .iter()
+                    .map(|(_, (buffer, _))| *buffer);
+                [
+                    backward.q_gradient.0,
+                    backward.k_gradient.0,
+                    backward.v_gradient.0,
+                ]
+                .into_iter()
+                .chain(biases)
+                .collect()
+            }
+            Kernel::Take(take) => vec![take.out],
+            Kernel::Scatter(scatter) => vec![scatter.out],
+            Kernel::SumSquares(sweep) => sweep.outs.clone(),
+            Kernel::AdamW(sweep) => sweep
+                .segments
+                .iter()
+                .flat_map(|s| [s.weight, s.gradient, s.first_moment, s.second_moment])
+                .collect(),
+        }
+    }
+}
+
+impl Rows {
+    pub fn reads(&self) -> Vec<BufferId> {
+        self.operands.iter().filter_map(Operand::buffer).collect()
+    }
+}
+
+impl Attention {
+    pub fn reads(&self) -> Vec<BufferId> {
+        [self.q.0, self.k.0, self.v.0]
+            .into_iter()
+            .chain(self.biases.iter().map(|(buffer, _)| *buffer))
+            .collect()
+    }
+}

@@ -1,6 +1,7 @@
 //! A plan: kernels in order over buffers in one arena. Plain data, `Send`, free of luminal's types.
 
 pub mod kernel;
+mod layout;
 
 use std::sync::Arc;
 
@@ -85,6 +86,9 @@ pub struct Stream {
 #[derive(Debug, Clone)]
 pub struct Weight {
     pub name: String,
+    pub dims: Vec<usize>,
+    /// Whether weight decay applies.
+    pub decay: bool,
     pub value: BufferId,
     /// `None` in a plan that does not train.
     pub training: Option<Training>,
