@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod ir;
 pub mod language;
 pub mod listing;
+pub mod optimizer;
 pub mod plan;
 pub mod random;
 pub mod recipe;

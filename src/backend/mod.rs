@@ -1,3 +1,4 @@
 //! Backends: what runs a compiled graph.
 
 pub mod cpu;
+pub mod reference;

@@ -8,12 +8,16 @@
 //! - Rank is at most 6, sizes fit an `i32`, constants are interned by bits, inputs are numbered from 0.
 
 pub mod arithmetic;
+pub mod copy;
+pub mod evaluate;
 pub mod kind;
 pub mod meta;
 pub mod ops;
 pub mod print;
 pub mod program;
+pub mod read;
 pub mod rewrite;
+pub mod roots;
 pub mod value;
 pub mod verify;
 pub mod view;

@@ -2,7 +2,7 @@
 //! the side table never goes stale. Free nodes of arithmetic are in `arithmetic.rs`.
 
 use super::{
-    Graph, NodeIndex, Op, Origin, Own, Root, ShapeTracker, Value,
+    Graph, NodeIndex, Op, Origin, Own, Root, Value,
     meta::{NodeMeta, meta, meta_mut},
     ops::{Input, InputKind},
     view,
@@ -13,7 +13,9 @@ use luminal::{
 };
 use petgraph::{Direction, visit::EdgeRef};
 use rustc_hash::FxHashSet;
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::sync::Arc;
+
+pub use super::read::{ancestors, broadcast_dims, readers, schedule, sources};
 
 /// Adds to, redirects and removes from one graph.
 pub struct Rewriter<'g> {
@@ -287,17 +289,7 @@ impl<'g> Rewriter<'g> {
 
     /// Removes every node that no root needs. Returns how many.
     pub fn remove_dead(&mut self) -> usize {
-        let mut live = FxHashSet::default();
-        let mut open: Vec<NodeIndex> = meta(self.graph).roots.iter().map(|r| r.node).collect();
-        while let Some(node) = open.pop() {
-            if live.insert(node) {
-                open.extend(
-                    self.graph
-                        .graph
-                        .neighbors_directed(node, Direction::Incoming),
-                );
-            }
-        }
+        let live = ancestors(self.graph, meta(self.graph).roots.iter().map(|r| r.node));
         let dead: Vec<NodeIndex> = self
             .graph
             .graph
@@ -322,11 +314,20 @@ impl<'g> Rewriter<'g> {
         inputs: &[Value],
         dims: Vec<Vec<usize>>,
     ) -> NodeIndex {
+        self.boxed(Box::new(op), inputs, dims)
+    }
+
+    fn boxed(
+        &mut self,
+        op: Box<dyn Operator>,
+        inputs: &[Value],
+        dims: Vec<Vec<usize>>,
+    ) -> NodeIndex {
         assert!(
             inputs.len() <= u8::MAX as usize,
             "luminal numbers inputs by a byte"
         );
-        let node = self.graph.graph.add_node(Box::new(op));
+        let node = self.graph.graph.add_node(op);
         for (i, input) in inputs.iter().enumerate() {
             let edge = Dependency::Data {
                 input_order: i as u8,
@@ -349,105 +350,6 @@ impl<'g> Rewriter<'g> {
         );
         node
     }
-}
-
-/// The dims two operands broadcast to, axes aligned at the end. `None` where they differ.
-pub fn broadcast_dims(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let at = |d: &[usize], i: usize| {
-        if i + d.len() < rank {
-            1
-        } else {
-            d[i + d.len() - rank]
-        }
-    };
-    (0..rank)
-        .map(|i| match (at(a, i), at(b, i)) {
-            (x, y) if x == y => Some(x),
-            (1, y) => Some(y),
-            (x, 1) => Some(x),
-            _ => None,
-        })
-        .collect()
-}
-
-/// What a node reads, in input order.
-pub fn sources(graph: &Graph, node: NodeIndex) -> Vec<Value> {
-    let mut inputs: Vec<(u8, Value)> = graph
-        .graph
-        .edges_directed(node, Direction::Incoming)
-        .filter_map(|e| match e.weight() {
-            Dependency::Data {
-                input_order,
-                output_order,
-                shape,
-            } => Some((
-                *input_order,
-                Value {
-                    node: e.source(),
-                    output: *output_order,
-                    view: *shape,
-                },
-            )),
-            Dependency::Schedule => None,
-        })
-        .collect();
-    inputs.sort_by_key(|(order, _)| *order);
-    inputs.into_iter().map(|(_, value)| value).collect()
-}
-
-/// Who reads a node: `(reader, its input number, output read, view)`, in schedule order.
-pub fn readers(graph: &Graph, node: NodeIndex) -> Vec<(NodeIndex, u8, u8, ShapeTracker)> {
-    let mut readers: Vec<_> = graph
-        .graph
-        .edges_directed(node, Direction::Outgoing)
-        .filter_map(|e| match e.weight() {
-            Dependency::Data {
-                input_order,
-                output_order,
-                shape,
-            } => Some((e.target(), *input_order, *output_order, *shape)),
-            Dependency::Schedule => None,
-        })
-        .collect();
-    readers.sort_by_key(|r| (meta(graph).nodes[&r.0].order, r.1));
-    readers
-}
-
-/// Every node after its sources; ties go by schedule order, so the result is a function of how the graph was built.
-pub fn schedule(graph: &Graph) -> Vec<NodeIndex> {
-    let order = |n: NodeIndex| meta(graph).nodes[&n].order;
-    let mut waiting: rustc_hash::FxHashMap<NodeIndex, usize> = graph
-        .graph
-        .node_indices()
-        .map(|n| {
-            (
-                n,
-                graph.graph.edges_directed(n, Direction::Incoming).count(),
-            )
-        })
-        .collect();
-    let ready = waiting
-        .iter()
-        .filter(|(_, c)| **c == 0)
-        .map(|(n, _)| Reverse((order(*n), *n)));
-    let mut heap: BinaryHeap<_> = ready.collect();
-    let mut sorted = Vec::with_capacity(waiting.len());
-    while let Some(Reverse((_, node))) = heap.pop() {
-        sorted.push(node);
-        for reader in graph
-            .graph
-            .edges_directed(node, Direction::Outgoing)
-            .map(|e| e.target())
-        {
-            let left = waiting.get_mut(&reader).expect("every reader is a node");
-            *left -= 1;
-            if *left == 0 {
-                heap.push(Reverse((order(reader), reader)));
-            }
-        }
-    }
-    sorted
 }
 
 #[cfg(test)]

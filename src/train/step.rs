@@ -1,5 +1,7 @@
 //! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
 
+use crate::random::Key;
+
 /// A compiled training step: forward, backward and update of one model.
 pub trait Step {
     /// The weights in the order of the graph.
@@ -89,6 +91,13 @@ pub struct Draw {
     pub step: u64,
     /// Position of the micro-batch's first image in the effective batch.
     pub first_sample: u64,
+}
+
+impl Draw {
+    /// The stream of the run and step; each random tensor draws from `key().with(name)`.
+    pub fn key(&self) -> Key {
+        Key::new(self.seed).with("draws").at(self.step)
+    }
 }
 
 /// Why a step could not be fed, run or read.
