@@ -193,7 +193,7 @@ impl Rewriter<'_> {
     /// Always a copy: the view enters a `Contiguous`.
     fn settle(&mut self, a: &Value) -> Value {
         let dims = a.dims();
-        let node = self.node(Contiguous, &[a.clone()], vec![dims.clone()]);
+        let node = self.node(Contiguous, std::slice::from_ref(a), vec![dims.clone()]);
         Value {
             node,
             output: 0,

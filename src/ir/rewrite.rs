@@ -187,7 +187,7 @@ impl<'g> Rewriter<'g> {
     pub fn reduce(&mut self, op: impl Operator + 'static, x: &Value, axis: usize) -> Value {
         let mut dims = x.dims();
         dims.remove(axis);
-        let node = self.node(op, &[x.clone()], vec![dims.clone()]);
+        let node = self.node(op, std::slice::from_ref(x), vec![dims.clone()]);
         Value {
             node,
             output: 0,
@@ -201,7 +201,7 @@ impl<'g> Rewriter<'g> {
         if x.is_plain() {
             return x.through(view::plain(&dims));
         }
-        let node = self.node(Contiguous, &[x.clone()], vec![dims.clone()]);
+        let node = self.node(Contiguous, std::slice::from_ref(x), vec![dims.clone()]);
         Value {
             node,
             output: 0,

@@ -7,6 +7,14 @@ use luminal::prelude::symbolic::Expression;
 /// Highest rank luminal can express.
 pub const MAX_RANK: usize = 6;
 
+/// Dim, whether it broadcasts, slice, padding.
+type Axis = (
+    Expression,
+    bool,
+    (Expression, Expression),
+    (Expression, Expression),
+);
+
 const UNSET: usize = i32::MAX as usize;
 
 pub fn size(n: usize) -> Expression {
@@ -204,12 +212,7 @@ pub fn split(view: &ShapeTracker, axis: usize, factors: &[usize]) -> Option<Shap
         "factors multiply to the axis"
     );
     let grown = factors.len() - 1;
-    let mut axes: Vec<(
-        Expression,
-        bool,
-        (Expression, Expression),
-        (Expression, Expression),
-    )> = Vec::new();
+    let mut axes: Vec<Axis> = Vec::new();
     for i in 0..view.len() {
         if i == at {
             axes.extend(factors.iter().map(|&f| {
@@ -278,15 +281,7 @@ pub fn merge(view: &ShapeTracker, axis: usize, count: usize) -> Option<ShapeTrac
     Some(assemble(&axes, &order))
 }
 
-fn assemble(
-    axes: &[(
-        Expression,
-        bool,
-        (Expression, Expression),
-        (Expression, Expression),
-    )],
-    order: &[usize],
-) -> ShapeTracker {
+fn assemble(axes: &[Axis], order: &[usize]) -> ShapeTracker {
     let mut view = ShapeTracker::new(&axes.iter().map(|a| a.0).collect::<Vec<_>>());
     for (i, (_, fake, slices, padding)) in axes.iter().enumerate() {
         view.fake[i] = *fake;
