@@ -1,5 +1,7 @@
 //! The CPU backend: all cores, f32, kernels dispatched at run time to the best instructions the processor has.
 
+pub mod attention;
+pub mod gemm;
 pub mod memory;
 
 use crate::random::Key;

@@ -1,0 +1,165 @@
+//! A matrix in memory with any strides, and moving it to and from dense scratch.
+
+use super::isa::Isa;
+use super::tile::load;
+use crate::backend::cpu::Memory;
+use crate::plan::{Access, BufferId};
+
+/// First element, and the distance to the next row and column.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix {
+    pub first: *mut f32,
+    pub row: usize,
+    pub column: usize,
+}
+
+// SAFETY: kernels write through it, whose tasks write disjoint elements.
+unsafe impl Send for Matrix {}
+// SAFETY: as above.
+unsafe impl Sync for Matrix {}
+
+impl Matrix {
+    /// The matrix at `index` (row-major) of an access over the axes `batch`, then rows, then columns.
+    pub fn at(
+        memory: &Memory,
+        (buffer, access): &(BufferId, Access),
+        batch: &[usize],
+        index: usize,
+    ) -> Self {
+        let (outer, inner) = access.strides.split_at(batch.len());
+        let offset = access.offset + offset_of(batch, outer, index);
+        Matrix {
+            first: memory.at(*buffer).wrapping_add(offset),
+            row: inner[0],
+            column: inner[1],
+        }
+    }
+
+    pub fn transposed(self) -> Self {
+        Matrix {
+            row: self.column,
+            column: self.row,
+            ..self
+        }
+    }
+
+    /// Contiguous rows, `row` apart.
+    pub fn rows(first: *mut f32, row: usize) -> Self {
+        Matrix {
+            first,
+            row,
+            column: 1,
+        }
+    }
+
+    /// As far from here as `offset` elements.
+    pub fn shifted(self, offset: usize) -> Self {
+        Matrix {
+            first: self.first.wrapping_add(offset),
+            ..self
+        }
+    }
+
+    /// Without its first rows.
+    pub fn skip_rows(self, rows: usize) -> Self {
+        self.shifted(rows * self.row)
+    }
+
+    /// Without its first columns.
+    pub fn skip_columns(self, columns: usize) -> Self {
+        self.shifted(columns * self.column)
+    }
+
+    /// Copies `rows` by `columns` to rows of whole vectors, the rest of each last vector zero.
+    ///
+    /// # Safety
+    /// The matrix is valid for reads and `target`, of contiguous rows, for writes of that size, and they do not overlap.
+    #[inline(always)]
+    pub unsafe fn pack<S: Isa>(self, simd: S, [rows, columns]: [usize; 2], target: Matrix) {
+        let lanes = S::F32_LANES;
+        // SAFETY: every access is of an element, or a mask's part of a vector, within `rows` and `columns`.
+        unsafe {
+            if self.column == 1 {
+                for row in 0..rows {
+                    let (source, target) = (self.skip_rows(row).first, target.skip_rows(row).first);
+                    for column in (0..columns).step_by(lanes) {
+                        let value = if columns - column >= lanes {
+                            load(simd, source.add(column))
+                        } else {
+                            let mask = simd.mask_between_m32s(0, (columns - column) as u32);
+                            simd.mask_load_ptr_f32s(mask, source.add(column))
+                        };
+                        (target.add(column) as *mut S::f32s).write_unaligned(value);
+                    }
+                }
+            } else if self.row == 1 {
+                for row in (0..rows).step_by(lanes) {
+                    for column in (0..columns).step_by(lanes) {
+                        let shape = [lanes.min(columns - column), lanes.min(rows - row)];
+                        let source = self.skip_rows(row).skip_columns(column).first;
+                        let place = target.skip_rows(row).skip_columns(column).first;
+                        simd.transpose(source, self.column, shape, place, target.row);
+                    }
+                }
+            } else {
+                for row in 0..rows {
+                    let (source, target) = (self.skip_rows(row).first, target.skip_rows(row).first);
+                    for column in 0..columns {
+                        *target.add(column) = *source.add(column * self.column);
+                    }
+                    for column in columns..columns.next_multiple_of(lanes) {
+                        *target.add(column) = 0.0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Copies `rows` by `columns` from contiguous rows, each row multiplied by its factor.
+    ///
+    /// # Safety
+    /// As [`Matrix::pack`], the other way round; no two elements of the matrix share their place.
+    #[inline(always)]
+    pub unsafe fn unpack<S: Isa>(
+        self,
+        simd: S,
+        [rows, columns]: [usize; 2],
+        source: Matrix,
+        factor: impl Fn(usize) -> f32,
+    ) {
+        let lanes = S::F32_LANES;
+        for row in 0..rows {
+            let (source, target) = (source.skip_rows(row).first, self.skip_rows(row).first);
+            let factor = factor(row);
+            // SAFETY: every access is of an element, or a mask's part of a vector, within `rows` and `columns`.
+            unsafe {
+                if self.column != 1 {
+                    for column in 0..columns {
+                        *target.add(column * self.column) = *source.add(column) * factor;
+                    }
+                    continue;
+                }
+                let factor = simd.splat_f32s(factor);
+                for column in (0..columns).step_by(lanes) {
+                    let value = simd.mul_f32s(load(simd, source.add(column)), factor);
+                    if columns - column >= lanes {
+                        (target.add(column) as *mut S::f32s).write_unaligned(value);
+                    } else {
+                        let mask = simd.mask_between_m32s(0, (columns - column) as u32);
+                        simd.mask_store_ptr_f32s(mask, target.add(column), value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where element `index` (row-major) of a nest lies.
+pub fn offset_of(dims: &[usize], strides: &[usize], mut index: usize) -> usize {
+    let mut offset = 0;
+    for (dim, stride) in dims.iter().zip(strides).rev() {
+        offset += index % dim * stride;
+        index /= dim;
+    }
+    offset
+}

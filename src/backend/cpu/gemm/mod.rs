@@ -1,0 +1,87 @@
+//! Matrix products: `c (+)= a·b` with any strides, repeated over batch axes.
+
+pub(super) mod isa;
+pub(super) mod matrix;
+pub(super) mod scratch;
+#[cfg(test)]
+pub(super) mod testbed;
+#[cfg(test)]
+mod tests;
+pub(super) mod tile;
+mod transpose;
+
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
+use rayon::prelude::*;
+
+use super::{Launch, Memory, Run};
+use crate::plan::Plan;
+use crate::plan::kernel::Gemm;
+use matrix::Matrix;
+
+/// A product of at most this many multiply-adds runs on one thread where there is a batch to spread instead.
+const SMALL: usize = 1 << 22;
+
+/// The kernel `gemm` of `plan`, ready to run.
+pub fn prepare(gemm: &Gemm, _plan: &Plan) -> Box<dyn Run> {
+    assert!(gemm.epilogue.is_none(), "products run without epilogues");
+    Box::new(PreparedGemm { gemm: gemm.clone() })
+}
+
+struct PreparedGemm {
+    gemm: Gemm,
+}
+
+impl Run for PreparedGemm {
+    fn run(&self, memory: &Memory, _launch: &Launch) {
+        let gemm = &self.gemm;
+        let count = gemm.batch.iter().product();
+        if count > 1 && gemm.m * gemm.n * gemm.k <= SMALL {
+            (0..count)
+                .into_par_iter()
+                .for_each(|index| self.multiply(memory, index, Parallelism::None));
+        } else {
+            // The library splits the tiles of `c` over the threads: each is summed along k in the same order whoever does it.
+            (0..count).for_each(|index| self.multiply(memory, index, Parallelism::Rayon(0)));
+        }
+    }
+}
+
+impl PreparedGemm {
+    fn multiply(&self, memory: &Memory, index: usize, parallelism: Parallelism) {
+        let Gemm { batch, m, n, k, .. } = &self.gemm;
+        let a = Matrix::at(memory, &self.gemm.a, batch, index);
+        let b = Matrix::at(memory, &self.gemm.b, batch, index);
+        let c = Matrix::at(memory, &self.gemm.c, batch, index);
+        // The library's vectors run down the columns of its result: of a row-major `c` it computes the transpose.
+        let (m, n, a, b, c) = if c.column <= c.row {
+            (*n, *m, b.transposed(), a.transposed(), c.transposed())
+        } else {
+            (*m, *n, a, b, c)
+        };
+        // SAFETY: the plan's accesses lie within its buffers, and no two indices of a batch share an element of `c`.
+        unsafe {
+            get_gemm_fn()(
+                m,
+                n,
+                *k,
+                c.first,
+                c.column as isize,
+                c.row as isize,
+                self.gemm.accumulate,
+                a.first,
+                a.column as isize,
+                a.row as isize,
+                b.first,
+                b.column as isize,
+                b.row as isize,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The innermost product: a few rows by one or two vectors, summed along k in registers.
+
+use pulp::Simd;
+
+use super::isa::Isa;
+use super::matrix::Matrix;
+
+/// `c (+)= a·b` over packed operands.
+#[derive(Debug, Clone, Copy)]
+pub struct Product {
+    /// Terms of each sum.
+    pub k: usize,
+    pub a: Matrix,
+    /// Rows of whole vectors.
+    pub b: Matrix,
+    /// Contiguous rows.
+    pub c: Matrix,
+    /// Columns of `c` to write: the others of its last vector are left alone.
+    pub columns: usize,
+    /// Add to what `c` holds.
+    pub add: bool,
+}
+
+/// A [`tile`] of fixed rows and vectors.
+pub type TileFn<S> = unsafe fn(S, &Product);
+
+/// `ROWS` rows by `VECTORS` vectors.
+///
+/// # Safety
+/// `a` holds `ROWS` rows of `k` elements, `b` holds `k` rows of `VECTORS` vectors, `c` holds `ROWS` rows of `columns` elements,
+/// more than `VECTORS - 1` and at most `VECTORS` vectors of them.
+pub unsafe fn tile<S: Isa, const ROWS: usize, const VECTORS: usize>(simd: S, product: &Product) {
+    simd.compiled(
+        #[inline(always)]
+        || {
+            let sums = sum::<S, ROWS, VECTORS>(simd, product);
+            store(simd, product, &sums);
+        },
+    )
+}
+
+#[inline(always)]
+fn sum<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    product: &Product,
+) -> [[S::f32s; VECTORS]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    let (mut a, mut b) = (product.a.first as *const f32, product.b.first as *const f32);
+    for _ in 0..product.k {
+        let mut right = [simd.splat_f32s(0.0); VECTORS];
+        for (vector, right) in right.iter_mut().enumerate() {
+            // SAFETY: `b` holds `k` rows of `VECTORS` vectors.
+            *right = unsafe { load(simd, b.add(vector * S::F32_LANES)) };
+        }
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: `a` holds `ROWS` rows of `k` elements.
+            let left = simd.splat_f32s(unsafe { *a.add(row * product.a.row) });
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = simd.mul_add_e_f32s(left, right, *sum);
+            }
+        }
+        a = a.wrapping_add(product.a.column);
+        b = b.wrapping_add(product.b.row);
+    }
+    sums
+}
+
+#[inline(always)]
+fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    product: &Product,
+    sums: &[[S::f32s; VECTORS]; ROWS],
+) {
+    let last = product.columns - (VECTORS - 1) * S::F32_LANES;
+    for (row, sums) in sums.iter().enumerate() {
+        for (vector, sum) in sums.iter().enumerate() {
+            let place = product
+                .c
+                .skip_rows(row)
+                .first
+                .wrapping_add(vector * S::F32_LANES);
+            // SAFETY: `c` holds `ROWS` rows of `columns` elements; the mask leaves out what lies behind them.
+            unsafe {
+                if vector + 1 < VECTORS || last == S::F32_LANES {
+                    let sum = if product.add {
+                        simd.add_f32s(load(simd, place), *sum)
+                    } else {
+                        *sum
+                    };
+                    (place as *mut S::f32s).write_unaligned(sum);
+                } else {
+                    let mask = simd.mask_between_m32s(0, last as u32);
+                    let sum = if product.add {
+                        simd.add_f32s(simd.mask_load_ptr_f32s(mask, place), *sum)
+                    } else {
+                        *sum
+                    };
+                    simd.mask_store_ptr_f32s(mask, place, sum);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// A whole vector can be read at `place`.
+#[inline(always)]
+pub unsafe fn load<S: Simd>(_: S, place: *const f32) -> S::f32s {
+    // SAFETY: as the caller promises; the type has no invalid bit patterns.
+    unsafe { (place as *const S::f32s).read_unaligned() }
+}
+
+/// A product of `rows` by `product.columns`, tile by tile; what fits the first cache is meant.
+///
+/// # Safety
+/// `a` holds `rows` rows of `k` elements, `b` holds `k` rows of enough whole vectors, `c` holds `rows` rows of `columns` elements.
+pub unsafe fn multiply<S: Isa>(simd: S, rows: usize, product: &Product) {
+    let width = 2 * S::F32_LANES;
+    let panels = rows.div_ceil(S::TILES.len());
+    for column in (0..product.columns).step_by(width) {
+        let columns = width.min(product.columns - column);
+        let vectors = columns.div_ceil(S::F32_LANES);
+        for panel in 0..panels {
+            let (first, end) = (panel * rows / panels, (panel + 1) * rows / panels);
+            let tile = S::TILES[end - first - 1][vectors - 1];
+            let part = Product {
+                a: product.a.skip_rows(first),
+                b: product.b.skip_columns(column),
+                c: product.c.skip_rows(first).skip_columns(column),
+                columns,
+                ..*product
+            };
+            // SAFETY: these are parts of the operands that the caller promises to hold.
+            unsafe { tile(simd, &part) };
+        }
+    }
+}
