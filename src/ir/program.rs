@@ -49,3 +49,74 @@ impl RowOp {
         matches!(self, RowOp::RowSum | RowOp::RowMax)
     }
 }
+
+/// The code as equations: operands are `x0`, `x1`, ..., results `y0`, `y1`, ...; what is used once stands in place.
+pub fn formula(operands: usize, code: &[Instr], results: &[ValueId]) -> String {
+    let mut uses = vec![0; operands + code.len()];
+    for &value in code.iter().flat_map(|i| &i.args).chain(results) {
+        uses[value] += 1;
+    }
+    let mut text: Vec<String> = (0..operands).map(|i| format!("x{i}")).collect();
+    let mut equations = Vec::new();
+    let mut named = 0;
+    for (i, instr) in code.iter().enumerate() {
+        let arg = |n: usize| text[instr.args[n]].as_str();
+        let expression = match instr.op {
+            RowOp::Constant(x) => format!("{x}"),
+            RowOp::Add => format!("({} + {})", arg(0), arg(1)),
+            RowOp::Mul => format!("{}·{}", arg(0), arg(1)),
+            RowOp::Mod => format!("({} mod {})", arg(0), arg(1)),
+            RowOp::Less => format!("({} < {})", arg(0), arg(1)),
+            op => format!("{}({})", format!("{op:?}").to_lowercase(), arg(0)),
+        };
+        let plain = matches!(instr.op, RowOp::Constant(_));
+        if uses[operands + i] > 1 && !plain {
+            equations.push(format!("t{named} = {}", unwrapped(&expression)));
+            text.push(format!("t{named}"));
+            named += 1;
+        } else {
+            text.push(expression);
+        }
+    }
+    for (i, &value) in results.iter().enumerate() {
+        equations.push(format!("y{i} = {}", unwrapped(&text[value])));
+    }
+    equations.join("; ")
+}
+
+/// Without one pair of brackets around the whole.
+fn unwrapped(text: &str) -> &str {
+    let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+    let balanced = |t: &str| {
+        let mut depth = 0i32;
+        t.chars().all(|c| {
+            depth += (c == '(') as i32 - (c == ')') as i32;
+            depth >= 0
+        })
+    };
+    inner.filter(|t| balanced(t)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_name_what_is_shared() {
+        let instr = |op, args: &[usize]| Instr {
+            op,
+            args: args.to_vec(),
+        };
+        let code = [
+            instr(RowOp::Add, &[0, 1]),
+            instr(RowOp::Constant(0.5), &[]),
+            instr(RowOp::Mul, &[2, 3]),
+            instr(RowOp::Erf, &[2]),
+            instr(RowOp::Add, &[4, 5]),
+        ];
+        assert_eq!(
+            formula(2, &code, &[6, 2]),
+            "t0 = x0 + x1; y0 = t0·0.5 + erf(t0); y1 = t0"
+        );
+    }
+}

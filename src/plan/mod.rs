@@ -2,6 +2,7 @@
 
 pub mod kernel;
 mod layout;
+pub mod print;
 
 use std::sync::Arc;
 
