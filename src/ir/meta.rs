@@ -45,6 +45,8 @@ pub struct Root {
 pub struct Meta {
     pub nodes: FxHashMap<NodeIndex, NodeMeta>,
     pub roots: Vec<Root>,
+    /// Leaves by name.
+    pub(super) leaves: FxHashMap<String, Vec<NodeIndex>>,
     /// Scalar constants by bits.
     pub(super) constants: FxHashMap<u32, NodeIndex>,
     pub(super) created: usize,

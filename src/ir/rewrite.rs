@@ -73,13 +73,17 @@ impl<'g> Rewriter<'g> {
             dims: dims.to_vec(),
             kind,
         };
-        let known = self
-            .graph
-            .graph
-            .node_indices()
-            .find(|&n| super::ops::own(self.graph, n) == Some(&input));
-        let node =
-            known.unwrap_or_else(|| self.node(Own(Arc::new(input)), &[], vec![dims.to_vec()]));
+        let same = |n: &&NodeIndex| super::ops::own(self.graph, **n) == Some(&input);
+        let named = meta(self.graph).leaves.get(name);
+        let node = match named.and_then(|nodes| nodes.iter().find(same)) {
+            Some(&node) => node,
+            None => {
+                let node = self.node(Own(Arc::new(input)), &[], vec![dims.to_vec()]);
+                let leaves = &mut meta_mut(self.graph).leaves;
+                leaves.entry(name.into()).or_default().push(node);
+                node
+            }
+        };
         Value {
             node,
             output: 0,
@@ -305,6 +309,10 @@ impl<'g> Rewriter<'g> {
         let table = meta_mut(self.graph);
         table.nodes.retain(|n, _| live.contains(n));
         table.constants.retain(|_, n| live.contains(n));
+        table.leaves.retain(|_, nodes| {
+            nodes.retain(|n| live.contains(n));
+            !nodes.is_empty()
+        });
         dead.len()
     }
 
