@@ -47,7 +47,7 @@ fn spans_are_the_source_slices() {
         ),
         (
             "a: |\n  x\n  y\nb: >-\n  z\n",
-            r#"<a="  x\n  y\n" b="  z\n"|"a: |\n  x\n  y\nb: >-\n  z\n">"#,
+            r#"<a="x\n  y\n" b="z\n"|"a: |\n  x\n  y\nb: >-\n  z\n">"#,
         ),
         ("", r#""""#),
         ("'", ""),
