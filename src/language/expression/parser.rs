@@ -1,0 +1,396 @@
+//! Tokens to a tree, by recursive descent; the names of the levels are those of Python's grammar.
+
+use super::{
+    BinaryOp, CompareOp, Expr, ExprKind, Spanned,
+    lexer::{self, Token},
+};
+use crate::diagnostic::{Diagnostic, Span};
+use std::ops::Range;
+
+type Parsed<T> = Result<T, Diagnostic>;
+
+/// How deep parentheses, signs and choices nest.
+const MAX_NESTING: usize = 64;
+/// Bounds the depth of the tree that a chain `a + a + …` makes, whoever walks it.
+const MAX_TOKENS: usize = 1000;
+
+/// Left-associative operators, loosest first.
+const ARITHMETIC: [&[(&str, BinaryOp)]; 2] = [
+    &[("+", BinaryOp::Add), ("-", BinaryOp::Sub)],
+    &[
+        ("*", BinaryOp::Mul),
+        ("/", BinaryOp::Div),
+        ("//", BinaryOp::FloorDiv),
+        ("%", BinaryOp::Mod),
+    ],
+];
+
+const COMPARISONS: &[(&str, CompareOp)] = &[
+    ("<", CompareOp::Less),
+    ("<=", CompareOp::LessEqual),
+    (">", CompareOp::Greater),
+    (">=", CompareOp::GreaterEqual),
+    ("==", CompareOp::Equal),
+    ("!=", CompareOp::NotEqual),
+];
+
+pub fn parse(source: &Span) -> Parsed<Expr> {
+    let tokens = lexer::tokens(source)?;
+    let mut parser = Parser {
+        source,
+        tokens,
+        next: 0,
+        nesting: 0,
+    };
+    if parser.tokens.len() > MAX_TOKENS {
+        let message = format!("an expression of more than {MAX_TOKENS} words and signs");
+        return Err(Diagnostic::error("too-deep", message)
+            .at(source)
+            .help("make parts of it steps of their own"));
+    }
+    let expr = parser.expression()?;
+    match parser.peek() {
+        Token::End => Ok(expr),
+        _ => Err(parser.unexpected("an operator or the end")),
+    }
+}
+
+struct Parser<'a> {
+    source: &'a Span,
+    tokens: Vec<(Token, Range<usize>)>,
+    next: usize,
+    nesting: usize,
+}
+
+impl Parser<'_> {
+    /// `then if test else otherwise`
+    fn expression(&mut self) -> Parsed<Expr> {
+        self.nested(|parser| {
+            let start = parser.start();
+            let then = parser.disjunction()?;
+            if !parser.eat_keyword("if") {
+                return Ok(then);
+            }
+            let test = parser.disjunction()?;
+            if !parser.eat_keyword("else") {
+                return Err(parser.unexpected("`else`"));
+            }
+            let otherwise = parser.expression()?;
+            let kind = ExprKind::Choice {
+                test: Box::new(test),
+                then: Box::new(then),
+                otherwise: Box::new(otherwise),
+            };
+            Ok(parser.since(start, kind))
+        })
+    }
+
+    fn disjunction(&mut self) -> Parsed<Expr> {
+        self.chain("or", Self::conjunction, ExprKind::Or)
+    }
+
+    fn conjunction(&mut self) -> Parsed<Expr> {
+        self.chain("and", Self::inversion, ExprKind::And)
+    }
+
+    fn chain(
+        &mut self,
+        keyword: &str,
+        operand: fn(&mut Self) -> Parsed<Expr>,
+        kind: fn(Vec<Expr>) -> ExprKind,
+    ) -> Parsed<Expr> {
+        let start = self.start();
+        let first = operand(self)?;
+        let mut operands = vec![first];
+        while self.eat_keyword(keyword) {
+            operands.push(operand(self)?);
+        }
+        if operands.len() == 1 {
+            return Ok(operands.remove(0));
+        }
+        Ok(self.since(start, kind(operands)))
+    }
+
+    fn inversion(&mut self) -> Parsed<Expr> {
+        let start = self.start();
+        if !self.eat_keyword("not") {
+            return self.comparison();
+        }
+        let of = self.nested(Self::inversion)?;
+        Ok(self.since(start, ExprKind::Not(Box::new(of))))
+    }
+
+    fn comparison(&mut self) -> Parsed<Expr> {
+        let start = self.start();
+        let mut operands = vec![self.arithmetic(0)?];
+        let mut operators = Vec::new();
+        while let Some(operator) = self.eat_operator(COMPARISONS) {
+            operators.push(operator);
+            operands.push(self.arithmetic(0)?);
+        }
+        if operators.is_empty() {
+            return Ok(operands.remove(0));
+        }
+        Ok(self.since(start, ExprKind::Compare(operands, operators)))
+    }
+
+    fn arithmetic(&mut self, level: usize) -> Parsed<Expr> {
+        let Some(operators) = ARITHMETIC.get(level) else {
+            return self.factor();
+        };
+        let start = self.start();
+        let mut left = self.arithmetic(level + 1)?;
+        while let Some(operator) = self.eat_operator(operators) {
+            let right = self.arithmetic(level + 1)?;
+            let kind = ExprKind::Binary(operator, Box::new(left), Box::new(right));
+            left = self.since(start, kind);
+        }
+        Ok(left)
+    }
+
+    fn factor(&mut self) -> Parsed<Expr> {
+        let start = self.start();
+        if !self.eat("-") {
+            return self.power();
+        }
+        let of = self.nested(Self::factor)?;
+        Ok(self.since(start, ExprKind::Negate(Box::new(of))))
+    }
+
+    /// Binds tighter than a sign on its left, looser than one on its right: `-a ** -b` is `-(a ** (-b))`.
+    fn power(&mut self) -> Parsed<Expr> {
+        let start = self.start();
+        let base = self.primary()?;
+        if !self.eat("**") {
+            return Ok(base);
+        }
+        let exponent = self.nested(Self::factor)?;
+        let kind = ExprKind::Binary(BinaryOp::Pow, Box::new(base), Box::new(exponent));
+        Ok(self.since(start, kind))
+    }
+
+    fn primary(&mut self) -> Parsed<Expr> {
+        let start = self.start();
+        let mut expr = self.atom()?;
+        while self.eat("[") {
+            expr = self.subscript(start, expr)?;
+        }
+        Ok(expr)
+    }
+
+    /// What follows `of[`.
+    fn subscript(&mut self, start: usize, of: Expr) -> Parsed<Expr> {
+        if self.eat(":") {
+            return self.slice(start, of, None);
+        }
+        let at = self.expression()?;
+        if self.eat(":") {
+            return self.slice(start, of, Some(at));
+        }
+        self.expect("]", "`:` or `]`")?;
+        let (of, at) = (Box::new(of), Box::new(at));
+        Ok(self.since(start, ExprKind::Index { of, at }))
+    }
+
+    /// What follows `of[from:`.
+    fn slice(&mut self, start: usize, of: Expr, from: Option<Expr>) -> Parsed<Expr> {
+        let to = match self.at("]") {
+            true => None,
+            false => Some(Box::new(self.expression()?)),
+        };
+        self.expect("]", "`]`")?;
+        let (of, from) = (Box::new(of), from.map(Box::new));
+        Ok(self.since(start, ExprKind::Slice { of, from, to }))
+    }
+
+    fn atom(&mut self) -> Parsed<Expr> {
+        let start = self.start();
+        let kind = match self.peek().clone() {
+            Token::Int(value) => ExprKind::Int(value),
+            Token::Float(value) => ExprKind::Float(value),
+            Token::Text(value) => ExprKind::Text(value),
+            Token::Keyword("true") => ExprKind::Bool(true),
+            Token::Keyword("false") => ExprKind::Bool(false),
+            Token::Keyword("null") => ExprKind::Null,
+            Token::Name(name) => return self.name_or_call(name),
+            Token::Symbol("(") => {
+                self.next += 1;
+                let inner = self.expression()?;
+                self.expect(")", "`)`")?;
+                return Ok(inner);
+            }
+            Token::Symbol("[") => {
+                self.next += 1;
+                let items = self.items("]", Self::expression)?;
+                return Ok(self.since(start, ExprKind::List(items)));
+            }
+            _ => return Err(self.unexpected("a value")),
+        };
+        self.next += 1;
+        Ok(self.since(start, kind))
+    }
+
+    fn name_or_call(&mut self, name: String) -> Parsed<Expr> {
+        let start = self.start();
+        self.next += 1;
+        let function = Spanned {
+            span: self.source.part(self.covered(start)),
+            value: name,
+        };
+        if self.eat("(") {
+            let given = self.items(")", Self::argument)?;
+            let (args, keywords) = sort_arguments(given)?;
+            let kind = ExprKind::Call {
+                function,
+                args,
+                keywords,
+            };
+            return Ok(self.since(start, kind));
+        }
+        if function.value.contains('.') {
+            let message = format!("`{}` names a graph, and a graph is called", function.value);
+            return Err(Diagnostic::error("expression-syntax", message)
+                .at(&function.span)
+                .help(format!(
+                    "write `{}(…)`; without its tensors it is a graph to call later",
+                    function.value
+                )));
+        }
+        Ok(self.since(start, ExprKind::Name(function.value)))
+    }
+
+    fn argument(&mut self) -> Parsed<Argument> {
+        let start = self.start();
+        let (Token::Name(name), Some((Token::Symbol("="), _))) =
+            (self.peek().clone(), self.tokens.get(self.next + 1))
+        else {
+            return Ok((None, self.expression()?));
+        };
+        self.next += 1;
+        let span = self.source.part(self.covered(start));
+        self.next += 1;
+        Ok((Some(Spanned { value: name, span }), self.expression()?))
+    }
+
+    /// Items between commas up to the closing bracket; a comma may follow the last.
+    fn items<T>(&mut self, close: &str, item: fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let mut items = Vec::new();
+        loop {
+            if self.eat(close) {
+                return Ok(items);
+            }
+            items.push(item(self)?);
+            if !self.eat(",") && !self.at(close) {
+                return Err(self.unexpected(&format!("`,` or `{close}`")));
+            }
+        }
+    }
+
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.nesting == MAX_NESTING {
+            let message = format!("an expression nested more than {MAX_NESTING} deep");
+            let here = self.source.part(self.tokens[self.next].1.clone());
+            return Err(Diagnostic::error("too-deep", message).at(here));
+        }
+        self.nesting += 1;
+        let parsed = parse(self);
+        self.nesting -= 1;
+        parsed
+    }
+
+    /// The next token; the last one, `End`, is never consumed.
+    fn peek(&self) -> &Token {
+        &self.tokens[self.next].0
+    }
+
+    fn at(&self, symbol: &str) -> bool {
+        matches!(self.peek(), Token::Symbol(next) if *next == symbol)
+    }
+
+    fn eat(&mut self, symbol: &str) -> bool {
+        let found = self.at(symbol);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn eat_keyword(&mut self, keyword: &str) -> bool {
+        let found = matches!(self.peek(), Token::Keyword(next) if *next == keyword);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn eat_operator<T: Copy>(&mut self, operators: &[(&str, T)]) -> Option<T> {
+        let (_, operator) = operators.iter().find(|(symbol, _)| self.at(symbol))?;
+        self.next += 1;
+        Some(*operator)
+    }
+
+    fn expect(&mut self, symbol: &str, wanted: &str) -> Parsed<()> {
+        match self.eat(symbol) {
+            true => Ok(()),
+            false => Err(self.unexpected(wanted)),
+        }
+    }
+
+    fn unexpected(&self, wanted: &str) -> Diagnostic {
+        let (token, range) = &self.tokens[self.next];
+        let found = match token {
+            Token::End => "the end".to_owned(),
+            _ => format!("`{}`", self.source.part(range.clone()).text()),
+        };
+        let error = Diagnostic::error(
+            "expression-syntax",
+            format!("wanted {wanted}, found {found}"),
+        );
+        let error = error.at(self.source.part(range.clone()));
+        match token {
+            Token::Symbol("=") => error.help("equality is written `==`"),
+            Token::Symbol(",") => error.help("a list is written `[a, b]`"),
+            _ => error,
+        }
+    }
+
+    /// Where the next token starts.
+    fn start(&self) -> usize {
+        self.tokens[self.next].1.start
+    }
+
+    /// From `start` to the last token consumed.
+    fn covered(&self, start: usize) -> Range<usize> {
+        start..self.tokens[self.next - 1].1.end
+    }
+
+    fn since(&self, start: usize, kind: ExprKind) -> Expr {
+        let span = self.source.part(self.covered(start));
+        Expr { kind, span }
+    }
+}
+
+type Argument = (Option<Spanned<String>>, Expr);
+type Keywords = Vec<(Spanned<String>, Expr)>;
+
+/// Positional arguments come first, and each keyword once.
+fn sort_arguments(given: Vec<Argument>) -> Parsed<(Vec<Expr>, Keywords)> {
+    let mut args = Vec::new();
+    let mut keywords: Keywords = Vec::new();
+    for (keyword, value) in given {
+        let Some(keyword) = keyword else {
+            if let Some((first, _)) = keywords.first() {
+                let message = "a positional argument stands after a keyword";
+                return Err(Diagnostic::error("expression-syntax", message)
+                    .at(&value.span)
+                    .note_at(format!("the keyword `{}` is", first.value), &first.span));
+            }
+            args.push(value);
+            continue;
+        };
+        if let Some((first, _)) = keywords.iter().find(|(k, _)| k.value == keyword.value) {
+            let message = format!("the keyword `{}` stands here twice", keyword.value);
+            return Err(Diagnostic::error("duplicate-keyword", message)
+                .at(&keyword.span)
+                .note_at("the first one is", &first.span));
+        }
+        keywords.push((keyword, value));
+    }
+    Ok((args, keywords))
+}
