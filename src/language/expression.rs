@@ -9,6 +9,8 @@ mod parser;
 use super::yaml::Scalar;
 use crate::diagnostic::{Diagnostic, Result, Span};
 
+pub use lexer::is_keyword;
+
 /// Parses the text under a span.
 pub fn parse(source: &Span) -> Result<Expr> {
     Ok(parser::parse(source)?)

@@ -1,7 +1,26 @@
 //! A graph file: seven keys, `doc params inputs require weights steps outputs`.
 
-use super::expression::{Expr, Spanned};
-use crate::diagnostic::Span;
+mod check;
+mod order;
+mod params;
+mod reader;
+
+use super::{
+    expression::{Expr, Spanned},
+    yaml,
+};
+use crate::diagnostic::{Diagnostics, Result, SourceFile, Span};
+use std::sync::Arc;
+
+/// Parses and checks a graph file by all rules that need neither another file nor values. The mistakes of a file are
+/// reported together, in its order; what a broken part would make look unused is not held against it.
+pub fn parse(file: &Arc<SourceFile>, name: &str) -> Result<GraphFile> {
+    let root = yaml::parse(&Span::new(file, 0..file.text.len()))?;
+    let (graph, mut found) = reader::read(&root, name);
+    found.extend(check::check(&graph, found.is_empty()));
+    found.sort_by_key(|one| one.span.as_ref().map(|span| span.range.start));
+    Diagnostics::unless(found, graph)
+}
 
 #[derive(Debug, Clone)]
 pub struct GraphFile {
@@ -85,4 +104,62 @@ pub enum StepBody {
         from: Expr,
         each: Expr,
     },
+}
+
+impl GraphFile {
+    /// Every expression of the file, in its order.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let defaults = self
+            .params
+            .iter()
+            .filter_map(|param| param.default.as_ref());
+        let weights = self.weights.iter().flat_map(WeightDecl::exprs);
+        let steps = self.steps.iter().flat_map(|step| step.body.exprs());
+        defaults
+            .chain(self.inputs.iter().flat_map(TensorDecl::exprs))
+            .chain(&self.require)
+            .chain(weights)
+            .chain(steps)
+            .chain(self.outputs.iter().flat_map(TensorDecl::exprs))
+    }
+
+    pub fn param(&self, name: &str) -> Option<&Param> {
+        self.params.iter().find(|param| param.name.value == name)
+    }
+}
+
+impl TensorDecl {
+    /// The dimensions without `...`.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.dims.iter().filter_map(|dim| match dim {
+            Dim::Size(expr) => Some(expr),
+            Dim::Rest(_) => None,
+        })
+    }
+}
+
+impl WeightDecl {
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let switches = self.decay.iter().chain(&self.when);
+        self.shape.iter().chain([&self.init]).chain(switches)
+    }
+}
+
+impl StepBody {
+    pub fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            StepBody::Value(expr) => vec![expr],
+            StepBody::Repeat { count, from, each } => vec![count, from, each],
+        }
+    }
+}
+
+/// As graph files spell it: `int`, `[float]`, `one of shared, none`.
+impl std::fmt::Display for ParamKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            ParamKind::OneOf(values) => write!(f, "one of {}", values.join(", ")),
+            kind => f.write_str(params::type_name(kind)),
+        }
+    }
 }

@@ -3,5 +3,6 @@
 pub mod expression;
 pub mod graph_file;
 pub mod library;
+pub mod names;
 pub mod pattern;
 pub mod yaml;

@@ -4,10 +4,12 @@
 //! and non-scalar keys are refused, as are texts that are too large or too deep to be either.
 
 mod builder;
+mod fields;
 
 use super::expression::Spanned;
 use crate::diagnostic::{Diagnostic, Result, SourceFile, Span};
 use builder::Builder;
+pub use fields::Fields;
 use saphyr_parser::ScalarStyle;
 use std::{fs::File, io::Read, path::Path, sync::Arc};
 

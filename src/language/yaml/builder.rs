@@ -245,19 +245,37 @@ fn name_of_key(node: Node, found: &mut Vec<Diagnostic>) -> Spanned<String> {
 }
 
 fn scalar(text: String, style: ScalarStyle, span: Span) -> Node {
-    let length = span.range.len();
-    let content = match style {
-        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => 1..length.max(2) - 1,
+    let (whole, content) = match style {
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+            let end = closing_quote(span.text());
+            (0..end + 1, 1..end)
+        }
         // The scanner's span of a block scalar starts after its header.
-        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => 0..length,
+        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => {
+            (0..span.range.len(), 0..span.range.len())
+        }
     };
-    let content = span.part(content);
     Node {
         kind: NodeKind::Scalar(Scalar {
             text,
             style,
-            content,
+            content: span.part(content),
         }),
-        span,
+        span: span.part(whole),
     }
+}
+
+/// Where the quote that `quoted` starts with is closed; the scanner's span reaches over the spaces behind it.
+fn closing_quote(quoted: &str) -> usize {
+    let bytes = quoted.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if bytes[0] == b'"' => at += 2,
+            b'\'' if bytes[0] == b'\'' && bytes.get(at + 1) == Some(&b'\'') => at += 2,
+            byte if byte == bytes[0] => return at,
+            _ => at += 1,
+        }
+    }
+    quoted.len().max(2) - 1
 }
