@@ -184,6 +184,11 @@ impl Diagnostic {
         self
     }
 
+    /// The only thing found: `return Diagnostic::error(…).at(…).fail()`.
+    pub fn fail<T>(self) -> Result<T> {
+        Err(self.into())
+    }
+
     /// Asks whether the nearest of the candidates was meant; without a near one the help stays as it is.
     pub fn suggest<'a>(self, name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(name, candidates) {

@@ -13,7 +13,7 @@ pub use lexer::is_keyword;
 
 /// Parses the text under a span.
 pub fn parse(source: &Span) -> Result<Expr> {
-    Ok(parser::parse(source)?)
+    parser::parse(source)
 }
 
 /// Parses a YAML scalar. Escapes inside YAML quotes are refused: positions behind them would be wrong.
@@ -21,10 +21,10 @@ pub fn parse_scalar(scalar: &Scalar) -> Result<Expr> {
     let written = scalar.content.text().split_whitespace();
     if written.collect::<String>() != scalar.text.split_whitespace().collect::<String>() {
         let message = "an expression holds no YAML escapes";
-        return Err(Diagnostic::error("escaped-expression", message)
+        return Diagnostic::error("escaped-expression", message)
             .at(&scalar.content)
             .help("use the other kind of quotes inside: '…\"…\"…'")
-            .into());
+            .fail();
     }
     parse(&scalar.content)
 }

@@ -96,6 +96,10 @@ pub struct Step {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a file has few steps, and a box would show in every match"
+)]
 pub enum StepBody {
     Value(Expr),
     /// A fold: `prev` is the last value, `i` the index, the scope is `name.i`.

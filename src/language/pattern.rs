@@ -60,9 +60,9 @@ pub fn parse_side(source: &Span) -> Result<Side> {
     if let Some(arrow) = source.text().find("->") {
         let message = "an arrow in a pattern that names the axes of one tensor";
         let error = Diagnostic::error("pattern-syntax", message);
-        return Err(error.at(source.part(arrow..arrow + 2)).into());
+        return error.at(source.part(arrow..arrow + 2)).fail();
     }
-    Ok(parser::side(source, whole)?)
+    parser::side(source, whole)
 }
 
 /// Parses `b (y i) c -> b y i c`.
@@ -80,7 +80,7 @@ pub fn parse_einsum(source: &Span) -> Result<Einsum> {
     let operands = parser::split_commas(source, from);
     let operands = operands.map(|operand| parser::side(source, operand));
     Ok(Einsum {
-        operands: operands.collect::<std::result::Result<_, _>>()?,
+        operands: operands.collect::<Result<_>>()?,
         to: parser::side(source, to)?,
     })
 }

@@ -97,16 +97,16 @@ fn refuse_odd_characters(source: &Span) -> Result<()> {
     for (at, c) in source.text().char_indices() {
         let here = || source.part(at..at + c.len_utf8());
         if c == '\t' && indenting {
-            return Err(Diagnostic::error("tab", "a tab indents this line")
+            return Diagnostic::error("tab", "a tab indents this line")
                 .at(here())
                 .help("YAML indents with spaces")
-                .into());
+                .fail();
         }
         if c.is_control() && !matches!(c, '\t' | '\n' | '\r') {
             let message = format!("the control character U+{:04X} is not text", c as u32);
-            return Err(Diagnostic::error("control-character", message)
+            return Diagnostic::error("control-character", message)
                 .at(here())
-                .into());
+                .fail();
         }
         indenting = c == '\n' || (indenting && c == ' ');
     }

@@ -1,6 +1,6 @@
 //! Text to tokens.
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Result, Span};
 use std::ops::Range;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ pub fn is_keyword(name: &str) -> bool {
 }
 
 /// Every token with its bytes, counted from the start of `source`; the last is `End`.
-pub fn tokens(source: &Span) -> Result<Vec<(Token, Range<usize>)>, Diagnostic> {
+pub fn tokens(source: &Span) -> Result<Vec<(Token, Range<usize>)>> {
     let text = source.text();
     let mut found = Vec::new();
     let mut at = 0;
@@ -87,7 +87,7 @@ fn name(rest: &str) -> (Token, usize) {
 }
 
 /// `12`, `0.5`, `1e-5`: a digit first, and a digit on either side of the point.
-fn number(source: &Span, at: usize) -> Result<(Token, usize), Diagnostic> {
+fn number(source: &Span, at: usize) -> Result<(Token, usize)> {
     let rest = &source.text()[at..];
     let digits = |from: usize| {
         let run = rest[from..].bytes().take_while(u8::is_ascii_digit);
@@ -114,7 +114,7 @@ fn number(source: &Span, at: usize) -> Result<(Token, usize), Diagnostic> {
     if leading_zero || rest[end..].starts_with(tail) {
         let whole = rest.find(|c| !tail(c)).unwrap_or(rest.len());
         let message = format!("`{}` is no number", &rest[..whole]);
-        return Err(error(source, at..at + whole, message));
+        return error(source, at..at + whole, message).fail();
     }
     let token = if float {
         written
@@ -127,15 +127,11 @@ fn number(source: &Span, at: usize) -> Result<(Token, usize), Diagnostic> {
     };
     match token {
         Some(token) => Ok((token, end)),
-        None => Err(error(
-            source,
-            range,
-            format!("`{written}` is too large a number"),
-        )),
+        None => error(source, range, format!("`{written}` is too large a number")).fail(),
     }
 }
 
-fn quoted(source: &Span, at: usize, quote: char) -> Result<(Token, usize), Diagnostic> {
+fn quoted(source: &Span, at: usize, quote: char) -> Result<(Token, usize)> {
     let inside = &source.text()[at + 1..];
     let line = inside.lines().next().unwrap_or("");
     match line.find(quote) {
@@ -143,18 +139,18 @@ fn quoted(source: &Span, at: usize, quote: char) -> Result<(Token, usize), Diagn
             Some(backslash) => {
                 let place = at + 1 + backslash;
                 let message = "a backslash has no meaning in a text";
-                Err(error(source, place..place + 1, message))
+                error(source, place..place + 1, message).fail()
             }
             None => Ok((Token::Text(line[..length].to_owned()), length + 2)),
         },
         None => {
             let message = format!("a text starts here and no {quote} ends it on its line");
-            Err(error(source, at..at + 1 + line.trim_end().len(), message))
+            error(source, at..at + 1 + line.trim_end().len(), message).fail()
         }
     }
 }
 
-fn symbol(source: &Span, at: usize) -> Result<(Token, usize), Diagnostic> {
+fn symbol(source: &Span, at: usize) -> Result<(Token, usize)> {
     let rest = &source.text()[at..];
     if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
         return Ok((Token::Symbol(symbol), symbol.len()));
@@ -164,8 +160,8 @@ fn symbol(source: &Span, at: usize) -> Result<(Token, usize), Diagnostic> {
     let length = foreign.map_or(first, |(symbol, _)| symbol.len());
     let message = format!("`{}` is not part of the language", &rest[..length]);
     let found = error(source, at..at + length, message);
-    Err(match foreign {
-        Some((_, help)) => found.help(*help),
-        None => found,
-    })
+    match foreign {
+        Some((_, help)) => found.help(*help).fail(),
+        None => found.fail(),
+    }
 }

@@ -4,10 +4,8 @@ use super::{
     BinaryOp, CompareOp, Expr, ExprKind, Spanned,
     lexer::{self, Token},
 };
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Result, Span};
 use std::ops::Range;
-
-type Parsed<T> = Result<T, Diagnostic>;
 
 /// How deep parentheses, signs and choices nest.
 const MAX_NESTING: usize = 64;
@@ -34,7 +32,7 @@ const COMPARISONS: &[(&str, CompareOp)] = &[
     ("!=", CompareOp::NotEqual),
 ];
 
-pub fn parse(source: &Span) -> Parsed<Expr> {
+pub fn parse(source: &Span) -> Result<Expr> {
     let tokens = lexer::tokens(source)?;
     let mut parser = Parser {
         source,
@@ -44,9 +42,10 @@ pub fn parse(source: &Span) -> Parsed<Expr> {
     };
     if parser.tokens.len() > MAX_TOKENS {
         let message = format!("an expression of more than {MAX_TOKENS} words and signs");
-        return Err(Diagnostic::error("too-deep", message)
+        return Diagnostic::error("too-deep", message)
             .at(source)
-            .help("make parts of it steps of their own"));
+            .help("make parts of it steps of their own")
+            .fail();
     }
     let expr = parser.expression()?;
     match parser.peek() {
@@ -64,7 +63,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     /// `then if test else otherwise`
-    fn expression(&mut self) -> Parsed<Expr> {
+    fn expression(&mut self) -> Result<Expr> {
         self.nested(|parser| {
             let start = parser.start();
             let then = parser.disjunction()?;
@@ -85,20 +84,20 @@ impl Parser<'_> {
         })
     }
 
-    fn disjunction(&mut self) -> Parsed<Expr> {
+    fn disjunction(&mut self) -> Result<Expr> {
         self.chain("or", Self::conjunction, ExprKind::Or)
     }
 
-    fn conjunction(&mut self) -> Parsed<Expr> {
+    fn conjunction(&mut self) -> Result<Expr> {
         self.chain("and", Self::inversion, ExprKind::And)
     }
 
     fn chain(
         &mut self,
         keyword: &str,
-        operand: fn(&mut Self) -> Parsed<Expr>,
+        operand: fn(&mut Self) -> Result<Expr>,
         kind: fn(Vec<Expr>) -> ExprKind,
-    ) -> Parsed<Expr> {
+    ) -> Result<Expr> {
         let start = self.start();
         let first = operand(self)?;
         let mut operands = vec![first];
@@ -111,7 +110,7 @@ impl Parser<'_> {
         Ok(self.since(start, kind(operands)))
     }
 
-    fn inversion(&mut self) -> Parsed<Expr> {
+    fn inversion(&mut self) -> Result<Expr> {
         let start = self.start();
         if !self.eat_keyword("not") {
             return self.comparison();
@@ -120,7 +119,7 @@ impl Parser<'_> {
         Ok(self.since(start, ExprKind::Not(Box::new(of))))
     }
 
-    fn comparison(&mut self) -> Parsed<Expr> {
+    fn comparison(&mut self) -> Result<Expr> {
         let start = self.start();
         let mut operands = vec![self.arithmetic(0)?];
         let mut operators = Vec::new();
@@ -134,7 +133,7 @@ impl Parser<'_> {
         Ok(self.since(start, ExprKind::Compare(operands, operators)))
     }
 
-    fn arithmetic(&mut self, level: usize) -> Parsed<Expr> {
+    fn arithmetic(&mut self, level: usize) -> Result<Expr> {
         let Some(operators) = ARITHMETIC.get(level) else {
             return self.factor();
         };
@@ -148,7 +147,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    fn factor(&mut self) -> Parsed<Expr> {
+    fn factor(&mut self) -> Result<Expr> {
         let start = self.start();
         if !self.eat("-") {
             return self.power();
@@ -158,7 +157,7 @@ impl Parser<'_> {
     }
 
     /// Binds tighter than a sign on its left, looser than one on its right: `-a ** -b` is `-(a ** (-b))`.
-    fn power(&mut self) -> Parsed<Expr> {
+    fn power(&mut self) -> Result<Expr> {
         let start = self.start();
         let base = self.primary()?;
         if !self.eat("**") {
@@ -169,7 +168,7 @@ impl Parser<'_> {
         Ok(self.since(start, kind))
     }
 
-    fn primary(&mut self) -> Parsed<Expr> {
+    fn primary(&mut self) -> Result<Expr> {
         let start = self.start();
         let mut expr = self.atom()?;
         while self.eat("[") {
@@ -179,7 +178,7 @@ impl Parser<'_> {
     }
 
     /// What follows `of[`.
-    fn subscript(&mut self, start: usize, of: Expr) -> Parsed<Expr> {
+    fn subscript(&mut self, start: usize, of: Expr) -> Result<Expr> {
         if self.eat(":") {
             return self.slice(start, of, None);
         }
@@ -193,7 +192,7 @@ impl Parser<'_> {
     }
 
     /// What follows `of[from:`.
-    fn slice(&mut self, start: usize, of: Expr, from: Option<Expr>) -> Parsed<Expr> {
+    fn slice(&mut self, start: usize, of: Expr, from: Option<Expr>) -> Result<Expr> {
         let to = match self.at("]") {
             true => None,
             false => Some(Box::new(self.expression()?)),
@@ -203,7 +202,7 @@ impl Parser<'_> {
         Ok(self.since(start, ExprKind::Slice { of, from, to }))
     }
 
-    fn atom(&mut self) -> Parsed<Expr> {
+    fn atom(&mut self) -> Result<Expr> {
         let start = self.start();
         let kind = match self.peek().clone() {
             Token::Int(value) => ExprKind::Int(value),
@@ -230,7 +229,7 @@ impl Parser<'_> {
         Ok(self.since(start, kind))
     }
 
-    fn name_or_call(&mut self, name: String) -> Parsed<Expr> {
+    fn name_or_call(&mut self, name: String) -> Result<Expr> {
         let start = self.start();
         self.next += 1;
         let function = Spanned {
@@ -249,17 +248,18 @@ impl Parser<'_> {
         }
         if function.value.contains('.') {
             let message = format!("`{}` names a graph, and a graph is called", function.value);
-            return Err(Diagnostic::error("expression-syntax", message)
+            return Diagnostic::error("expression-syntax", message)
                 .at(&function.span)
                 .help(format!(
                     "write `{}(…)`; without its tensors it is a graph to call later",
                     function.value
-                )));
+                ))
+                .fail();
         }
         Ok(self.since(start, ExprKind::Name(function.value)))
     }
 
-    fn argument(&mut self) -> Parsed<Argument> {
+    fn argument(&mut self) -> Result<Argument> {
         let start = self.start();
         let (Token::Name(name), Some((Token::Symbol("="), _))) =
             (self.peek().clone(), self.tokens.get(self.next + 1))
@@ -273,7 +273,7 @@ impl Parser<'_> {
     }
 
     /// Items between commas up to the closing bracket; a comma may follow the last.
-    fn items<T>(&mut self, close: &str, item: fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+    fn items<T>(&mut self, close: &str, item: fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut items = Vec::new();
         loop {
             if self.eat(close) {
@@ -286,11 +286,11 @@ impl Parser<'_> {
         }
     }
 
-    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.nesting == MAX_NESTING {
             let message = format!("an expression nested more than {MAX_NESTING} deep");
             let here = self.source.part(self.tokens[self.next].1.clone());
-            return Err(Diagnostic::error("too-deep", message).at(here));
+            return Diagnostic::error("too-deep", message).at(here).fail();
         }
         self.nesting += 1;
         let parsed = parse(self);
@@ -325,14 +325,14 @@ impl Parser<'_> {
         Some(*operator)
     }
 
-    fn expect(&mut self, symbol: &str, wanted: &str) -> Parsed<()> {
+    fn expect(&mut self, symbol: &str, wanted: &str) -> Result<()> {
         match self.eat(symbol) {
             true => Ok(()),
             false => Err(self.unexpected(wanted)),
         }
     }
 
-    fn unexpected(&self, wanted: &str) -> Diagnostic {
+    fn unexpected(&self, wanted: &str) -> Diagnostics {
         let (token, range) = &self.tokens[self.next];
         let found = match token {
             Token::End => "the end".to_owned(),
@@ -344,9 +344,9 @@ impl Parser<'_> {
         );
         let error = error.at(self.source.part(range.clone()));
         match token {
-            Token::Symbol("=") => error.help("equality is written `==`"),
-            Token::Symbol(",") => error.help("a list is written `[a, b]`"),
-            _ => error,
+            Token::Symbol("=") => error.help("equality is written `==`").into(),
+            Token::Symbol(",") => error.help("a list is written `[a, b]`").into(),
+            _ => error.into(),
         }
     }
 
@@ -370,25 +370,27 @@ type Argument = (Option<Spanned<String>>, Expr);
 type Keywords = Vec<(Spanned<String>, Expr)>;
 
 /// Positional arguments come first, and each keyword once.
-fn sort_arguments(given: Vec<Argument>) -> Parsed<(Vec<Expr>, Keywords)> {
+fn sort_arguments(given: Vec<Argument>) -> Result<(Vec<Expr>, Keywords)> {
     let mut args = Vec::new();
     let mut keywords: Keywords = Vec::new();
     for (keyword, value) in given {
         let Some(keyword) = keyword else {
             if let Some((first, _)) = keywords.first() {
                 let message = "a positional argument stands after a keyword";
-                return Err(Diagnostic::error("expression-syntax", message)
+                return Diagnostic::error("expression-syntax", message)
                     .at(&value.span)
-                    .note_at(format!("the keyword `{}` is", first.value), &first.span));
+                    .note_at(format!("the keyword `{}` is", first.value), &first.span)
+                    .fail();
             }
             args.push(value);
             continue;
         };
         if let Some((first, _)) = keywords.iter().find(|(k, _)| k.value == keyword.value) {
             let message = format!("the keyword `{}` stands here twice", keyword.value);
-            return Err(Diagnostic::error("duplicate-keyword", message)
+            return Diagnostic::error("duplicate-keyword", message)
                 .at(&keyword.span)
-                .note_at("the first one is", &first.span));
+                .note_at("the first one is", &first.span)
+                .fail();
         }
         keywords.push((keyword, value));
     }

@@ -1,25 +1,25 @@
 //! Pattern text to sides.
 
 use super::{Axis, AxisName, Group, Side};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Result, Span};
 use std::{collections::HashSet, ops::Range};
-
-type Parsed<T> = Result<T, Diagnostic>;
 
 fn error(source: &Span, range: Range<usize>, message: impl Into<String>) -> Diagnostic {
     Diagnostic::error("pattern-syntax", message).at(source.part(range))
 }
 
 /// The bytes on either side of the one arrow.
-pub fn split_arrow(source: &Span) -> Parsed<(Range<usize>, Range<usize>)> {
+pub fn split_arrow(source: &Span) -> Result<(Range<usize>, Range<usize>)> {
     let text = source.text();
     let mut arrows = text.match_indices("->").map(|(at, _)| at);
     let Some(arrow) = arrows.next() else {
         let help = "write the axes before and after, as in \"b (h w) c -> b h w c\"";
-        return Err(error(source, 0..text.len(), "a pattern without `->`").help(help));
+        return error(source, 0..text.len(), "a pattern without `->`")
+            .help(help)
+            .fail();
     };
     if let Some(second) = arrows.next() {
-        return Err(error(source, second..second + 2, "a second `->`"));
+        return error(source, second..second + 2, "a second `->`").fail();
     }
     Ok((0..arrow, arrow + 2..text.len()))
 }
@@ -36,7 +36,7 @@ pub fn split_commas(source: &Span, range: Range<usize>) -> impl Iterator<Item = 
 }
 
 /// Parses the axes of one tensor, the bytes `range` of `source`.
-pub fn side(source: &Span, range: Range<usize>) -> Parsed<Side> {
+pub fn side(source: &Span, range: Range<usize>) -> Result<Side> {
     let mut parser = Parser {
         source,
         groups: Vec::new(),
@@ -49,10 +49,10 @@ pub fn side(source: &Span, range: Range<usize>) -> Parsed<Side> {
         parser.word(word)?;
     }
     if let Some((start, _)) = parser.composing {
-        return Err(error(source, start..start + 1, "no `)` closes this `(`"));
+        return error(source, start..start + 1, "no `)` closes this `(`").fail();
     }
     if let Some(start) = parser.brackets {
-        return Err(error(source, start..start + 1, "no `]` closes this `[`"));
+        return error(source, start..start + 1, "no `]` closes this `[`").fail();
     }
     let start = range.start;
     let relative = |place: Range<usize>| place.start - start..place.end - start;
@@ -97,9 +97,9 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn word(&mut self, range: Range<usize>) -> Parsed<()> {
+    fn word(&mut self, range: Range<usize>) -> Result<()> {
         let word = &self.source.text()[range.clone()];
-        let wrong = |message: &str| Err(error(self.source, range.clone(), message));
+        let wrong = |message: &str| error(self.source, range.clone(), message).fail();
         match word {
             "[" if self.brackets.is_some() => return wrong("brackets do not nest"),
             "[" if self.composing.is_some() => {
@@ -120,8 +120,9 @@ impl Parser<'_> {
                 None => return wrong("no `(` opens this `)`"),
                 Some((start, axes)) if axes.is_empty() => {
                     let place = start..range.end;
-                    return Err(error(self.source, place, "nothing is composed here")
-                        .help("an axis of size 1 is written `1`"));
+                    return error(self.source, place, "nothing is composed here")
+                        .help("an axis of size 1 is written `1`")
+                        .fail();
                 }
                 Some((start, axes)) => self.push(Group::Axes(axes), start..range.end),
             },
@@ -151,7 +152,7 @@ impl Parser<'_> {
         self.places.push(place);
     }
 
-    fn axis(&mut self, range: Range<usize>) -> Parsed<Axis> {
+    fn axis(&mut self, range: Range<usize>) -> Result<Axis> {
         let word = &self.source.text()[range.clone()];
         let marked = self.brackets.is_some();
         if word.starts_with(|c: char| c.is_ascii_digit()) {
@@ -160,22 +161,23 @@ impl Parser<'_> {
                     name: AxisName::Sized(size),
                     marked,
                 }),
-                _ => Err(error(
+                _ => error(
                     self.source,
                     range,
                     format!("`{word}` is no size of an axis"),
-                )),
+                )
+                .fail(),
             };
         }
         let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if let Some((at, c)) = word.char_indices().find(|(_, c)| !inside(*c)) {
             let at = range.start + at;
             let message = format!("`{c}` has no place in the name of an axis");
-            return Err(error(self.source, at..at + c.len_utf8(), message));
+            return error(self.source, at..at + c.len_utf8(), message).fail();
         }
         if !self.names.insert(word.to_owned()) {
             let message = format!("the axis `{word}` stands here twice");
-            return Err(error(self.source, range, message));
+            return error(self.source, range, message).fail();
         }
         Ok(Axis {
             name: AxisName::Named(word.to_owned()),

@@ -52,9 +52,9 @@ impl Sizes {
         match &self.rest {
             Some(known) if known != rest => {
                 let message = format!("`...` is {rest:?} here and {known:?} before");
-                Err(Diagnostic::error("size-differs", message)
+                Diagnostic::error("size-differs", message)
                     .at(side.place(0))
-                    .into())
+                    .fail()
             }
             _ => {
                 self.rest = Some(rest.to_vec());
@@ -95,7 +95,7 @@ impl Sizes {
                     group,
                 ))
             }
-            [name] if known > 0 && size % known == 0 => {
+            [name] if known > 0 && size.is_multiple_of(known) => {
                 self.set(name, size / known);
                 Ok(())
             }
@@ -115,10 +115,10 @@ impl Sizes {
                     place.text()
                 );
                 let help = format!("give one as a keyword, as in {}=…", unknown[0]);
-                Err(Diagnostic::error("unknown-size", message)
+                Diagnostic::error("unknown-size", message)
                     .at(&place)
                     .help(help)
-                    .into())
+                    .fail()
             }
         }
     }
@@ -203,7 +203,7 @@ fn wrong_rank(side: &Side, plain: usize, shape: &[usize]) -> Diagnostic {
 /// `1, 2, 4, 8`: at most a dozen, the largest ones left out.
 fn divisors(of: usize) -> String {
     let candidates = 1..=of.min(4096);
-    let all = candidates.filter(|candidate| of % candidate == 0);
+    let all = candidates.filter(|candidate| of.is_multiple_of(*candidate));
     let few: Vec<_> = all.take(12).map(|divisor| divisor.to_string()).collect();
     few.join(", ")
 }

@@ -62,7 +62,7 @@ impl<'a> Builder<'a> {
                     documents += 1;
                     if documents > 1 {
                         let message = "a second YAML document starts here; one is wanted";
-                        return Err(Diagnostic::error("yaml-syntax", message).at(span).into());
+                        return Diagnostic::error("yaml-syntax", message).at(span).fail();
                     }
                     continue;
                 }
@@ -94,7 +94,7 @@ impl<'a> Builder<'a> {
     fn start(&mut self, span: &Span, contents: Contents) -> Result<Option<Node>> {
         if self.open.len() == MAX_DEPTH {
             let message = format!("nested more than {MAX_DEPTH} deep");
-            return Err(Diagnostic::error("too-deep", message).at(span).into());
+            return Diagnostic::error("too-deep", message).at(span).fail();
         }
         self.open.push(Open {
             start: span.range.start,
@@ -151,10 +151,10 @@ impl<'a> Builder<'a> {
             ),
             _ => return Ok(()),
         };
-        Err(Diagnostic::error("yaml-reference", message)
+        Diagnostic::error("yaml-reference", message)
             .at(span)
             .help(help)
-            .into())
+            .fail()
     }
 
     fn span(&self, mark: saphyr_parser::Span) -> Span {
