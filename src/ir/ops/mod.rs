@@ -3,9 +3,13 @@
 
 mod abs;
 mod adamw;
+pub mod code;
 mod concat;
+mod contraction;
 mod detach;
 mod erf;
+mod folded;
+mod fused;
 mod input;
 mod roll;
 mod scatter;
@@ -15,8 +19,11 @@ mod take;
 pub use abs::Abs;
 pub use adamw::AdamW;
 pub use concat::Concat;
+pub use contraction::{Contraction, Epilogue, Role};
 pub use detach::Detach;
 pub use erf::Erf;
+pub use folded::{Folded, Reduction};
+pub use fused::Fused;
 pub use input::{Init, Input, InputKind, Part};
 pub use roll::Roll;
 pub use scatter::Scatter;
