@@ -1,5 +1,6 @@
 //! A plan: kernels in order over buffers in one arena. Plain data, `Send`, free of luminal's types.
 
+pub mod check;
 pub mod kernel;
 mod layout;
 pub mod print;
