@@ -1,6 +1,7 @@
 //! Kernels: what each computes, over which loop nest, from which buffers.
 
 use super::{BufferId, StreamId};
+pub use crate::ir::ops::Reduction;
 use crate::ir::program::{Instr, ValueId};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -83,12 +84,6 @@ pub struct FoldResult {
     pub access: Access,
     /// Add to what the buffer holds.
     pub accumulate: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reduction {
-    Sum,
-    Max,
 }
 
 /// `c[b, m, n] (+)= Σ_k a[b, m, k] · b[b, k, n]` with any strides, then an epilogue on each finished tile.

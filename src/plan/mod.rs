@@ -3,11 +3,13 @@
 pub mod check;
 pub mod kernel;
 mod layout;
+mod lower;
 pub mod print;
 
 use std::sync::Arc;
 
 pub use kernel::{Access, Kernel};
+pub use lower::lower;
 
 /// Index into [`Plan::buffers`].
 pub type BufferId = usize;
