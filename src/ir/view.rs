@@ -1,8 +1,12 @@
 //! Views: what an edge says about the buffer it reads. Thin, checked functions over luminal's `ShapeTracker`, whose own
 //! slicing and shape queries are wrong for some legal views and are not used.
 
+mod relabel;
+
 use super::ShapeTracker;
 use luminal::prelude::symbolic::Expression;
+
+pub use relabel::{compose, relabel};
 
 /// Highest rank luminal can express.
 pub const MAX_RANK: usize = 6;
