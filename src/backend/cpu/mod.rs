@@ -1,8 +1,14 @@
 //! The CPU backend: all cores, f32, kernels dispatched at run time to the best instructions the processor has.
 
 pub mod attention;
+pub mod fold;
 pub mod gemm;
+mod math;
 pub mod memory;
+pub mod optimizer;
+pub mod rows;
+pub mod take;
+mod tile;
 
 use crate::random::Key;
 

@@ -1,0 +1,172 @@
+//! Row programs: pointwise code with reductions over rows, tile by tile.
+
+use std::ops::Range;
+
+use super::tile::nest::{Axes, Nest, Window, boxes, fill};
+use super::tile::tasks::{GRAIN, tasks};
+use super::tile::{Body, Frame, Program};
+use super::{Launch, Memory, Run};
+use crate::ir::program::ValueId;
+use crate::plan::kernel::Rows;
+use crate::plan::{Access, BufferId, Plan};
+
+/// A row program, ready to run.
+#[derive(Debug)]
+pub struct CompiledRows {
+    program: Program,
+    /// Leading axes of the nest that [`CompiledRows::run_range`] counts.
+    leading: usize,
+}
+
+/// Prepares a row program that runs whole.
+pub fn prepare(rows: &Rows, plan: &Plan) -> CompiledRows {
+    CompiledRows::new(rows, plan, 0)
+}
+
+impl CompiledRows {
+    /// Prepares a row program that runs in ranges of `0..m`: the index over its outermost axes, whose sizes multiply to `m`.
+    /// `None` where no outermost axes do.
+    pub fn over_rows(rows: &Rows, plan: &Plan, m: usize) -> Option<CompiledRows> {
+        let dims = rows.grid.iter().chain(&rows.row);
+        let products = std::iter::once(1).chain(dims.scan(1, |product, &dim| {
+            *product *= dim;
+            Some(*product)
+        }));
+        let split = products.take(rows.grid.len() + 1).position(|p| p == m)?;
+        Some(CompiledRows::new(rows, plan, split))
+    }
+
+    fn new(rows: &Rows, plan: &Plan, split: usize) -> CompiledRows {
+        let stores: Vec<(ValueId, BufferId, &Access)> = (rows.stores.iter())
+            .map(|store| (store.value, store.buffer, &store.access))
+            .collect();
+        let body = Body {
+            operands: &rows.operands,
+            code: &rows.code,
+            stores: &stores,
+            kept: &[],
+            row: rows.row.iter().product(),
+            keeps_rows: keeps_rows(rows),
+        };
+        let (outer, inner) = rows.grid.split_at(split);
+        let flat: Vec<usize> = inner.iter().chain(&rows.row).copied().collect();
+        let groups: &[&[usize]] = match body.keeps_rows {
+            true => &[outer, inner, &rows.row],
+            false => &[outer, &flat],
+        };
+        let axes = Axes::merged(groups, &body.accesses());
+        let nest = if body.keeps_rows {
+            whole_rows(&axes, body.tile_budget())
+        } else {
+            pointwise(&axes, body.tile_budget())
+        };
+        CompiledRows {
+            program: Program::new(nest, &axes.strides, body, plan),
+            leading: axes.groups[0].end,
+        }
+    }
+
+    /// Runs a part of the index over the outermost axes, on this thread. Other threads may run other parts.
+    pub fn run_range(&self, memory: &Memory, launch: &Launch, grid_rows: Range<usize>) {
+        self.program.with_frame(memory, launch, 0, |frame, _| {
+            let nest = &self.program.nest;
+            boxes(&nest.dims, self.leading, grid_rows, &mut |part| {
+                let count = nest.tiles(0..nest.dims.len(), part);
+                run_tiles(frame, nest, part, 0..count);
+            });
+        });
+    }
+}
+
+impl Run for CompiledRows {
+    fn run(&self, memory: &Memory, launch: &Launch) {
+        let nest = &self.program.nest;
+        let whole = nest.whole();
+        let count = nest.tiles(0..nest.dims.len(), &whole);
+        let each = GRAIN.div_ceil(nest.rows() * nest.width());
+        tasks(count, each, |tiles| {
+            self.program.with_frame(memory, launch, 0, |frame, _| {
+                run_tiles(frame, nest, &whole, tiles);
+            });
+        });
+    }
+}
+
+fn run_tiles(frame: &mut Frame, nest: &Nest, part: &Window, tiles: Range<usize>) {
+    let mut window = part.clone();
+    for tile in tiles {
+        nest.place(0..nest.dims.len(), part, tile, &mut window);
+        frame.run(&window);
+    }
+}
+
+/// Whether rows cannot be cut: the code reduces over them, or a store keeps one number of each.
+fn keeps_rows(rows: &Rows) -> bool {
+    let reduces = rows.code.iter().any(|instr| instr.op.reduces());
+    let long = rows.row.iter().any(|&dim| dim > 1);
+    let narrow = |access: &Access| access.strides[rows.grid.len()..].iter().all(|&s| s == 0);
+    reduces || long && rows.stores.iter().any(|store| narrow(&store.access))
+}
+
+/// Boxes of whole rows.
+fn whole_rows(axes: &Axes, budget: usize) -> Nest {
+    /// Elements of a cache line.
+    const LINE: usize = 16;
+    let row = axes.groups.last().map_or(0, |group| group.start);
+    let mut tile = vec![1; axes.dims.len()];
+    let width: usize = axes.dims[row..].iter().product();
+    fill(
+        &axes.dims,
+        &mut tile,
+        (row..axes.dims.len()).rev(),
+        usize::MAX,
+    );
+    // Where memory runs along the grid, boxes are as high as a cache line is long.
+    let sideways = |strides: &Vec<usize>| {
+        row > 0 && strides[row - 1] == 1 && strides[row..].last().is_some_and(|&s| s > 1)
+    };
+    let height = if axes.strides.iter().any(sideways) {
+        LINE
+    } else {
+        1
+    };
+    fill(
+        &axes.dims,
+        &mut tile,
+        (0..row).rev(),
+        (budget / width.max(1)).max(height),
+    );
+    Nest {
+        dims: axes.dims.clone(),
+        tile,
+        row,
+    }
+}
+
+/// Boxes of any part of the nest; a row is what lies along the innermost axis.
+fn pointwise(axes: &Axes, budget: usize) -> Nest {
+    /// Side of a box that one access crosses and another follows: a few cache lines.
+    const SIDE: usize = 64;
+    let dims = axes.dims.clone();
+    let mut tile = vec![1; dims.len()];
+    let row = dims.len().saturating_sub(1);
+    let crossing = axes
+        .strides
+        .iter()
+        .filter(|s| s.last().is_some_and(|&s| s > 1));
+    let followed = crossing
+        .filter_map(|s| s.iter().position(|&s| s == 1))
+        .next();
+    if let Some(followed) = followed {
+        fill(&dims, &mut tile, std::iter::once(row), SIDE);
+        let room = budget / tile[row];
+        let left = fill(&dims, &mut tile, std::iter::once(followed), room);
+        // A box's axes must be whole but for its outermost and its row.
+        if tile[row] == dims[row] && tile[followed] == dims[followed] {
+            fill(&dims, &mut tile, (0..followed).rev(), left);
+        }
+    } else {
+        fill(&dims, &mut tile, (0..dims.len()).rev(), budget);
+    }
+    Nest { dims, tile, row }
+}

@@ -1,0 +1,278 @@
+//! Copies of boxes between two strided layouts: gathers, scatters, broadcasts, transposes.
+
+use std::ops::Range;
+
+use super::nest::{Nest, Window};
+
+/// Neighbouring axes of a nest that both sides walk evenly.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loop {
+    axes: Range<usize>,
+    from: usize,
+    to: usize,
+}
+
+impl Loop {
+    fn count(&self, window: &Window) -> usize {
+        window.count(self.axes.clone())
+    }
+}
+
+/// How to copy a box. Decided once; only the addresses and sizes change from box to box.
+#[derive(Debug, Clone)]
+pub struct Copy {
+    outer: Vec<Loop>,
+    inner: Inner,
+}
+
+/// The innermost loops.
+#[derive(Debug, Clone)]
+enum Inner {
+    Element,
+    /// Both sides contiguous.
+    Run(Loop),
+    /// The first loop is contiguous where it reads, the second where it writes.
+    Transpose(Loop, Loop),
+    Strided(Loop),
+}
+
+impl Copy {
+    /// `from` and `to`: strides along the axes of the nest.
+    pub fn new(nest: &Nest, from: &[usize], to: &[usize]) -> Copy {
+        let mut outer = loops(nest, from, to);
+        let mut take = |wanted: &dyn Fn(&Loop) -> bool| {
+            (outer.iter().rposition(wanted)).map(|position| outer.remove(position))
+        };
+        let inner = if let Some(run) = take(&|l| l.from == 1 && l.to == 1) {
+            Inner::Run(run)
+        } else if let Some(write) = take(&|l| l.to == 1) {
+            match take(&|l| l.from == 1) {
+                Some(read) => Inner::Transpose(read, write),
+                None => Inner::Strided(write),
+            }
+        } else {
+            take(&|_| true).map_or(Inner::Element, Inner::Strided)
+        };
+        Copy { outer, inner }
+    }
+
+    /// Copies the box of this window; `from` and `to` are the addresses of its first element.
+    ///
+    /// # Safety
+    /// Every element of the box must be valid at both addresses. They may be the same element, but elements must not overlap otherwise.
+    pub unsafe fn run(&self, window: &Window, from: *const f32, to: *mut f32) {
+        // SAFETY: the loops stay inside the window.
+        unsafe { self.walk(&self.outer, window, from, to) }
+    }
+
+    unsafe fn walk(&self, loops: &[Loop], window: &Window, from: *const f32, to: *mut f32) {
+        // SAFETY: each index is below the window's size along the axes of its loop.
+        unsafe {
+            match loops.split_first() {
+                Some((first, rest)) => {
+                    for i in 0..first.count(window) {
+                        self.walk(rest, window, from.add(i * first.from), to.add(i * first.to));
+                    }
+                }
+                None => match &self.inner {
+                    Inner::Element => *to = *from,
+                    Inner::Run(run) => copy_run(from, to, run.count(window)),
+                    Inner::Transpose(read, write) => {
+                        let (rows, columns) = (read.count(window), write.count(window));
+                        transpose(from, write.from, to, read.to, rows, columns);
+                    }
+                    Inner::Strided(inner) => {
+                        strided(from, inner.from, to, inner.to, inner.count(window))
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// The axes along which a box has more than one element, merged where both sides allow.
+fn loops(nest: &Nest, from: &[usize], to: &[usize]) -> Vec<Loop> {
+    let mut loops: Vec<Loop> = vec![];
+    for a in (0..nest.dims.len()).rev().filter(|&a| nest.tile[a] > 1) {
+        // Sizes of inner axes are fixed where the tile spans them; the outermost may vary from box to box.
+        if let Some(inner) = loops.last_mut() {
+            let size: usize = nest.tile[inner.axes.clone()].iter().product();
+            let spanned = inner.axes.clone().all(|i| nest.tile[i] == nest.dims[i]);
+            if spanned && from[a] == size * inner.from && to[a] == size * inner.to {
+                inner.axes.start = a;
+                continue;
+            }
+        }
+        loops.push(Loop {
+            axes: a..a + 1,
+            from: from[a],
+            to: to[a],
+        });
+    }
+    loops.reverse();
+    loops
+}
+
+/// Contiguous elements. Short runs are copied in place: a call would cost more.
+unsafe fn copy_run(from: *const f32, to: *mut f32, n: usize) {
+    const SHORT: usize = 64;
+    // SAFETY: `i + N <= n`; each piece is read before it is written, and the sides are equal or apart.
+    unsafe {
+        if n >= SHORT {
+            std::ptr::copy(from, to, n);
+            return;
+        }
+        let mut i = 0;
+        while i + 16 <= n {
+            copy_piece::<16>(from.add(i), to.add(i));
+            i += 16;
+        }
+        while i + 4 <= n {
+            copy_piece::<4>(from.add(i), to.add(i));
+            i += 4;
+        }
+        while i < n {
+            *to.add(i) = *from.add(i);
+            i += 1;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn copy_piece<const N: usize>(from: *const f32, to: *mut f32) {
+    // SAFETY: an array of f32 has the alignment of f32.
+    unsafe { *to.cast::<[f32; N]>() = *from.cast::<[f32; N]>() }
+}
+
+unsafe fn strided(from: *const f32, from_step: usize, to: *mut f32, to_step: usize, n: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        match (from_step, to_step) {
+            (0, 1) => std::slice::from_raw_parts_mut(to, n).fill(*from),
+            (_, 1) => (0..n).for_each(|i| *to.add(i) = *from.add(i * from_step)),
+            _ => (0..n).for_each(|i| *to.add(i * to_step) = *from.add(i * from_step)),
+        }
+    }
+}
+
+/// `to[r·to_step + c] = from[c·from_step + r]`, in blocks that use whole cache lines on both sides.
+unsafe fn transpose(
+    from: *const f32,
+    from_step: usize,
+    to: *mut f32,
+    to_step: usize,
+    rows: usize,
+    columns: usize,
+) {
+    const BLOCK: usize = 8;
+    for row in (0..rows).step_by(BLOCK) {
+        for column in (0..columns).step_by(BLOCK) {
+            let (height, width) = (BLOCK.min(rows - row), BLOCK.min(columns - column));
+            // SAFETY: the block lies inside rows × columns.
+            unsafe {
+                let from = from.add(column * from_step + row);
+                let to = to.add(row * to_step + column);
+                if height == BLOCK && width == BLOCK {
+                    let mut block = [[0f32; BLOCK]; BLOCK];
+                    for (c, line) in block.iter_mut().enumerate() {
+                        *line = *from.add(c * from_step).cast();
+                    }
+                    for r in 0..BLOCK {
+                        *to.add(r * to_step).cast() = block.map(|line| line[r]);
+                    }
+                } else {
+                    for r in 0..height {
+                        for c in 0..width {
+                            *to.add(r * to_step + c) = *from.add(c * from_step + r);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Copies a whole nest tile by tile, and compares with element-by-element copying.
+    fn check(dims: &[usize], tile: &[usize], from: &[usize], to: &[usize]) -> Copy {
+        let nest = Nest {
+            dims: dims.to_vec(),
+            tile: tile.to_vec(),
+            row: dims.len() - 1,
+        };
+        let reach = |strides: &[usize]| -> usize {
+            strides
+                .iter()
+                .zip(dims)
+                .map(|(s, d)| s * (d - 1))
+                .sum::<usize>()
+                + 1
+        };
+        let source: Vec<f32> = (0..reach(from)).map(|i| i as f32 + 0.5).collect();
+        let (mut copied, mut expected) = (vec![0.0; reach(to)], vec![0.0; reach(to)]);
+        let copy = Copy::new(&nest, from, to);
+        let (whole, mut window) = (nest.whole(), nest.whole());
+        let at = |strides: &[usize], index: &[usize]| -> usize {
+            strides.iter().zip(index).map(|(s, i)| s * i).sum()
+        };
+        for t in 0..nest.tiles(0..dims.len(), &whole) {
+            nest.place(0..dims.len(), &whole, t, &mut window);
+            // SAFETY: the nest stays inside `reach` on both sides.
+            unsafe {
+                let from = source.as_ptr().add(at(from, &window.start));
+                let to = copied.as_mut_ptr().add(at(to, &window.start));
+                copy.run(&window, from, to);
+            }
+        }
+        for i in 0..dims.iter().product() {
+            let mut rest = i;
+            let mut index = vec![0; dims.len()];
+            for a in (0..dims.len()).rev() {
+                index[a] = rest % dims[a];
+                rest /= dims[a];
+            }
+            expected[at(to, &index)] = source[at(from, &index)];
+        }
+        assert_eq!(copied, expected, "{dims:?} {tile:?} {from:?} {to:?}");
+        copy
+    }
+
+    #[test]
+    fn dense_boxes_are_one_run() {
+        let copy = check(&[4, 5, 6], &[2, 5, 6], &[30, 6, 1], &[30, 6, 1]);
+        assert!(copy.outer.is_empty());
+        assert!(matches!(copy.inner, Inner::Run(_)));
+    }
+
+    #[test]
+    fn every_kind_of_inner_loop() {
+        // A permutation with inner runs of every short length.
+        for n in 1..70 {
+            check(&[3, 4, n], &[2, 4, n], &[n, 3 * n, 1], &[4 * n, n, 1]);
+        }
+        // Transposes, whole and in tiles, with ragged blocks.
+        for (rows, columns) in [(8, 8), (17, 9), (64, 64), (100, 3), (3, 100)] {
+            let copy = check(
+                &[rows, columns],
+                &[rows, columns],
+                &[1, rows],
+                &[columns, 1],
+            );
+            assert!(matches!(copy.inner, Inner::Transpose(..)));
+            check(
+                &[rows, columns],
+                &[rows.min(16), columns.min(24)],
+                &[1, rows],
+                &[columns, 1],
+            );
+        }
+        // Broadcast, strided reading and strided writing.
+        check(&[5, 7], &[2, 7], &[1, 0], &[7, 1]);
+        check(&[5, 7], &[2, 7], &[21, 3], &[7, 1]);
+        check(&[5, 7], &[2, 7], &[7, 1], &[14, 2]);
+        check(&[1], &[1], &[0], &[0]);
+    }
+}
