@@ -1,0 +1,186 @@
+//! A set of images by number, and the views of them that a network is fed.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+
+use super::{
+    CropBox, DataConfig, DataError, Normalizer, Source,
+    crop::central_square,
+    decode, folder,
+    resample::{Resampler, flip},
+    synthetic,
+};
+use crate::random::Key;
+
+/// The images a [`DataConfig`] asks for, numbered from 0 in one order on every machine.
+pub struct Dataset {
+    config: DataConfig,
+    index: Index,
+    normalizer: Normalizer,
+}
+
+enum Index {
+    Folder { root: PathBuf, files: Vec<PathBuf> },
+    Synthetic { count: usize },
+}
+
+impl Dataset {
+    /// Checks the configuration and lists the images; reads none of them.
+    ///
+    /// # Errors
+    /// A number out of range, or a folder that is missing, cannot be listed or holds no images.
+    pub fn open(config: &DataConfig) -> Result<Self, DataError> {
+        config.check()?;
+        let index = match &config.images {
+            Source::Folder(root) => Index::Folder {
+                root: root.clone(),
+                files: folder::list(root)?,
+            },
+            Source::Synthetic { count } => Index::Synthetic { count: *count },
+        };
+        Ok(Self {
+            config: config.clone(),
+            index,
+            normalizer: Normalizer::new(config.mean, config.std),
+        })
+    }
+
+    /// Number of images; 0 only for a synthetic set of none.
+    pub fn len(&self) -> usize {
+        match &self.index {
+            Index::Folder { files, .. } => files.len(),
+            Index::Synthetic { count } => *count,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Numbers in one image: 3 · size².
+    pub fn image_len(&self) -> usize {
+        3 * self.config.size * self.config.size
+    }
+
+    /// The file of an image as a user would open it, or `synthetic/000042`. `image` is below [`len`](Self::len).
+    pub fn name(&self, image: usize) -> String {
+        match &self.index {
+            Index::Folder { root, files } => root.join(&files[image]).display().to_string(),
+            Index::Synthetic { .. } => format!("synthetic/{image:06}"),
+        }
+    }
+
+    /// The mapping between pixels and what the network is fed.
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// The largest central square of an image, normalised, \[3, size, size\]: what pictures and validation show.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn center(&self, image: usize) -> Result<Vec<f32>, DataError> {
+        let pixels = self.read(image)?;
+        let part = central_square(pixels.width(), pixels.height());
+        let resized = Resampler::default().resize(&pixels, part, self.config.size as u32);
+        let mut planes = vec![0.0; resized.len()];
+        self.normalizer.apply(&resized, &mut planes);
+        Ok(planes)
+    }
+
+    /// What training sees of an image in an epoch: a random crop, perhaps mirrored, as \[size, size, 3\] 8-bit RGB.
+    /// A pure function of the seed, the epoch and the number of the image.
+    pub(super) fn augment(
+        &self,
+        image: usize,
+        epoch: u64,
+        resampler: &mut Resampler,
+    ) -> Result<Vec<u8>, DataError> {
+        let pixels = self.read(image)?;
+        let (part, mirrored) = self.view(&pixels, image, epoch);
+        let mut resized = resampler.resize(&pixels, part, self.config.size as u32);
+        if mirrored {
+            flip(&mut resized, self.config.size);
+        }
+        Ok(resized)
+    }
+
+    fn view(&self, pixels: &RgbImage, image: usize, epoch: u64) -> (CropBox, bool) {
+        let key = Key::new(self.config.seed).with("augment");
+        let key = key.at(epoch).at(image as u64);
+        let (width, height) = pixels.dimensions();
+        let part = self.config.crop.sample(width, height, key.with("crop"));
+        let mirrored = self.config.flip && key.with("flip").uniform(0) < 0.5;
+        (part, mirrored)
+    }
+
+    fn read(&self, image: usize) -> Result<RgbImage, DataError> {
+        match &self.index {
+            Index::Folder { root, files } => decode::read_rgb(&root.join(&files[image])),
+            Index::Synthetic { .. } => {
+                let side = synthetic::side_for(self.config.size as u32);
+                Ok(synthetic::scene(self.config.seed, image, side))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Crop;
+
+    fn synthetic(seed: u64) -> Dataset {
+        let config = DataConfig {
+            images: Source::Synthetic { count: 4000 },
+            size: 24,
+            crop: Crop::default(),
+            flip: true,
+            mean: [0.5; 3],
+            std: [0.25; 3],
+            workers: 1,
+            seed,
+        };
+        Dataset::open(&config).unwrap()
+    }
+
+    #[test]
+    fn half_of_the_views_are_mirrored_independently_of_the_crop() {
+        let dataset = synthetic(0);
+        let pixels = RgbImage::new(100, 100);
+        let (mut mirrored, mut at_left) = (0, [0, 0]);
+        for image in 0..4000 {
+            let (part, flip) = dataset.view(&pixels, image, 3);
+            mirrored += usize::from(flip);
+            at_left[usize::from(flip)] += usize::from(2 * part.left < 100 - part.width);
+        }
+        // Five standard deviations.
+        assert!(mirrored.abs_diff(2000) < 160, "{mirrored} of 4000");
+        assert!(at_left[0].abs_diff(at_left[1]) < 240, "{at_left:?}");
+    }
+
+    #[test]
+    fn a_view_depends_on_seed_epoch_and_image_alone() {
+        let view = |seed, image, epoch| {
+            let mut resampler = Resampler::default();
+            // What was resized before must not matter.
+            synthetic(1).augment(9, 9, &mut resampler).unwrap();
+            synthetic(seed)
+                .augment(image, epoch, &mut resampler)
+                .unwrap()
+        };
+        assert_eq!(view(1, 5, 2), view(1, 5, 2));
+        assert_ne!(view(1, 5, 2), view(1, 5, 3));
+        assert_ne!(view(1, 5, 2), view(1, 6, 2));
+        assert_ne!(view(1, 5, 2), view(2, 5, 2));
+    }
+
+    #[test]
+    fn flipping_can_be_switched_off() {
+        let mut dataset = synthetic(0);
+        dataset.config.flip = false;
+        let pixels = RgbImage::new(100, 100);
+        assert!((0..100).all(|image| !dataset.view(&pixels, image, 0).1));
+    }
+}

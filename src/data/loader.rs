@@ -1,0 +1,310 @@
+//! Batches, made in background threads and delivered in order.
+//!
+//! ```text
+//! gather (order, one thread) --job--> workers (decode, crop, resize, flip) --pixels--> gather (normalise) --batch--> next
+//! ```
+//!
+//! Each job carries the channel of its answer, and answers are awaited in the order the jobs were given: any number
+//! of workers, finishing in any order, gives the same batches. A fixed number of jobs is under way and one batch
+//! waits ready, which bounds the memory.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{DataConfig, DataError, Dataset, Order, Source, order::Samples, resample::Resampler};
+
+/// What one optimizer step sees, or one part of it.
+#[derive(Debug)]
+pub struct Batch {
+    /// The optimizer step, counted from 0.
+    pub step: u64,
+    /// Which part of the step's batch, counted from 0.
+    pub part: usize,
+    /// \[images, 3, size, size\], normalised.
+    pub images: Vec<f32>,
+    /// The file of each image.
+    pub names: Vec<String>,
+    /// How long the caller waited for it.
+    pub waited: Duration,
+}
+
+/// Delivers the batches of a run, from any step on. Dropping it ends its threads.
+pub struct Loader {
+    dataset: Arc<Dataset>,
+    order: Order,
+    stop: Arc<AtomicBool>,
+    /// `None` once an error was delivered, or while dropping.
+    ready: Option<Receiver<Result<Batch, DataError>>>,
+    failure: DataError,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// Starts to load batches of `batch` images, the first for `start_step`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`]; fewer images than a batch takes; a thread cannot be started.
+    pub fn new(config: &DataConfig, batch: usize, start_step: u64) -> Result<Self, DataError> {
+        Self::in_parts(config, batch, batch, start_step)
+    }
+
+    /// As [`new`](Self::new), but delivers each batch in parts of `part` images, which must divide `batch`: the same
+    /// images in the same order, in the memory of a micro-batch.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if `part` does not divide `batch`.
+    pub fn in_parts(
+        config: &DataConfig,
+        batch: usize,
+        part: usize,
+        start_step: u64,
+    ) -> Result<Self, DataError> {
+        let dataset = Dataset::open(config)?;
+        check_batch(&dataset, config, batch, part)?;
+        let dataset = Arc::new(dataset);
+        let order = Order::new(dataset.len(), batch, config.seed);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (deliver, ready) = sync_channel(1);
+        let mut loader = Self {
+            dataset: dataset.clone(),
+            order,
+            stop: stop.clone(),
+            ready: Some(ready),
+            failure: DataError::LoaderEnded,
+            threads: Vec::new(),
+        };
+        // Younger than `loader`, so that an error below closes the jobs before it joins the threads already started.
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let workers = worker_count(config.workers);
+        for number in 0..workers {
+            let (dataset, queue, stop) = (dataset.clone(), queue.clone(), stop.clone());
+            loader.spawn(format!("images-{number}"), move || {
+                work(&dataset, &queue, &stop)
+            })?;
+        }
+        let gather = Gather {
+            dataset,
+            part,
+            parts: batch / part,
+            stop,
+            jobs,
+            // Enough that a slow image does not idle the other workers.
+            under_way: 4 * workers,
+        };
+        let samples = order.samples_from(start_step);
+        loader.spawn("batches".into(), move || {
+            gather.run(start_step, samples, &deliver)
+        })?;
+        Ok(loader)
+    }
+
+    /// The next batch, or part of one; waits for it if it is not ready.
+    ///
+    /// # Errors
+    /// An image cannot be read. The loader then stops: every further call gives the same error.
+    #[allow(clippy::should_implement_trait)] // An iterator could not fail.
+    pub fn next(&mut self) -> Result<Batch, DataError> {
+        let Some(ready) = &self.ready else {
+            return Err(self.failure.clone());
+        };
+        let start = Instant::now();
+        match ready.recv().unwrap_or(Err(DataError::LoaderEnded)) {
+            Ok(batch) => Ok(Batch {
+                waited: start.elapsed(),
+                ..batch
+            }),
+            Err(error) => {
+                self.ready = None;
+                self.failure = error.clone();
+                Err(error)
+            }
+        }
+    }
+
+    /// The images the batches are made of.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// Where each step stands in its epoch.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), DataError> {
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(run)
+            .map_err(DataError::no_thread)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Closing this end wakes `gather`, which closes the jobs, which wakes the workers.
+        self.ready = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so itself, and `next` has reported it.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn check_batch(
+    dataset: &Dataset,
+    config: &DataConfig,
+    batch: usize,
+    part: usize,
+) -> Result<(), DataError> {
+    let out_of_range = |key, got: usize, wanted: String| {
+        Err(DataError::OutOfRange {
+            key,
+            got: got.to_string(),
+            wanted,
+        })
+    };
+    if batch == 0 {
+        return out_of_range("train.batch", batch, "at least 1".into());
+    }
+    if part == 0 || !batch.is_multiple_of(part) {
+        let wanted = format!("a divisor of train.batch = {batch}");
+        return out_of_range("train.micro_batch", part, wanted);
+    }
+    if dataset.len() < batch {
+        return Err(DataError::TooFewImages {
+            found: dataset.len(),
+            batch,
+            place: match &config.images {
+                Source::Folder(root) => root.display().to_string(),
+                Source::Synthetic { .. } => "the synthetic set".into(),
+            },
+        });
+    }
+    Ok(())
+}
+
+/// 0 asks for one worker per core less one, which is left to the training step.
+fn worker_count(asked: usize) -> usize {
+    match asked {
+        0 => thread::available_parallelism().map_or(1, |cores| cores.get().max(2) - 1),
+        asked => asked,
+    }
+}
+
+type Pixels = Result<Vec<u8>, DataError>;
+
+/// One image to prepare.
+struct Job {
+    image: usize,
+    epoch: u64,
+    answer: SyncSender<Pixels>,
+}
+
+fn work(dataset: &Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
+    let mut resampler = Resampler::default();
+    let take = || {
+        let queue = queue.lock().expect("receiving does not panic");
+        queue.recv()
+    };
+    while let Ok(job) = take() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let pixels = dataset.augment(job.image, job.epoch, &mut resampler);
+        // Nobody waits for the answer any more if the loader was dropped meanwhile.
+        let _ = job.answer.send(pixels);
+    }
+}
+
+/// The thread that hands out jobs and puts their answers together.
+struct Gather {
+    dataset: Arc<Dataset>,
+    /// Images in a part, and parts in a batch.
+    part: usize,
+    parts: usize,
+    stop: Arc<AtomicBool>,
+    jobs: Sender<Job>,
+    /// Jobs given out and not yet put into a batch.
+    under_way: usize,
+}
+
+impl Gather {
+    /// Runs until an image fails or the other end of `deliver` is closed.
+    fn run(
+        self,
+        start_step: u64,
+        mut samples: Samples,
+        deliver: &SyncSender<Result<Batch, DataError>>,
+    ) {
+        let mut answers = VecDeque::new();
+        for step in start_step.. {
+            for part in 0..self.parts {
+                let batch = self.gather(step, part, &mut samples, &mut answers);
+                let failed = batch.is_err();
+                if deliver.send(batch).is_err() || failed {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn gather(
+        &self,
+        step: u64,
+        part: usize,
+        samples: &mut Samples,
+        answers: &mut VecDeque<(usize, Receiver<Pixels>)>,
+    ) -> Result<Batch, DataError> {
+        let length = self.dataset.image_len();
+        let mut images = vec![0.0; self.part * length];
+        let mut names = Vec::with_capacity(self.part);
+        for planes in images.chunks_exact_mut(length) {
+            while answers.len() < self.under_way {
+                answers.push_back(self.ask(samples)?);
+            }
+            let (image, answer) = answers.pop_front().expect("jobs are under way");
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(DataError::LoaderEnded);
+            }
+            let pixels = answer.recv().unwrap_or(Err(DataError::LoaderEnded))?;
+            self.dataset.normalizer().apply(&pixels, planes);
+            names.push(self.dataset.name(image));
+        }
+        Ok(Batch {
+            step,
+            part,
+            images,
+            names,
+            waited: Duration::ZERO,
+        })
+    }
+
+    fn ask(&self, samples: &mut Samples) -> Result<(usize, Receiver<Pixels>), DataError> {
+        let (epoch, image) = samples.next().expect("samples have no end");
+        let (answer, receiver) = sync_channel(1);
+        let job = Job {
+            image,
+            epoch,
+            answer,
+        };
+        let sent = self.jobs.send(job);
+        sent.map_err(|_| DataError::LoaderEnded)?;
+        Ok((image, receiver))
+    }
+}

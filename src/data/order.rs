@@ -1,0 +1,154 @@
+//! Which samples a step sees: arithmetic on the step number, so that a run resumes where it stopped.
+
+use crate::random::Key;
+
+/// The order of samples of a run: every epoch a fresh permutation cut into whole batches, the short rest left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    images: usize,
+    batch: usize,
+    seed: u64,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub epoch: u64,
+    /// How many samples of the epoch's permutation come before the step's first.
+    pub position: usize,
+}
+
+impl Order {
+    /// `batch` must be at least 1 and at most `images`.
+    pub fn new(images: usize, batch: usize, seed: u64) -> Self {
+        assert!(
+            (1..=images).contains(&batch),
+            "an epoch has at least one step"
+        );
+        Self {
+            images,
+            batch,
+            seed,
+        }
+    }
+
+    /// Whole batches in an epoch, at least 1.
+    pub fn steps_per_epoch(&self) -> u64 {
+        (self.images / self.batch) as u64
+    }
+
+    fn samples_per_epoch(&self) -> usize {
+        self.images / self.batch * self.batch
+    }
+
+    /// Epoch and position of a step, counted from 0.
+    pub fn place(&self, step: u64) -> Place {
+        let steps = self.steps_per_epoch();
+        Place {
+            epoch: step / steps,
+            position: (step % steps) as usize * self.batch,
+        }
+    }
+
+    /// The permutation of an epoch: sample indices, a pure function of seed and epoch.
+    pub fn permutation(&self, epoch: u64) -> Vec<usize> {
+        let key = Key::new(self.seed).with("order").at(epoch);
+        let mut samples: Vec<usize> = (0..self.images).collect();
+        // Fisher and Yates: the sample for the last free place is any of those left.
+        for last in (1..samples.len()).rev() {
+            let chosen = key.below(last as u64, last as u64 + 1) as usize;
+            samples.swap(last, chosen);
+        }
+        samples
+    }
+
+    /// The samples of a run from a step on, without end.
+    pub fn samples_from(self, step: u64) -> Samples {
+        let Place { epoch, position } = self.place(step);
+        Samples {
+            order: self,
+            epoch,
+            permutation: self.permutation(epoch),
+            position,
+        }
+    }
+}
+
+/// Endless: the epoch and the index of one sample after the other.
+pub struct Samples {
+    order: Order,
+    epoch: u64,
+    permutation: Vec<usize>,
+    position: usize,
+}
+
+impl Iterator for Samples {
+    type Item = (u64, usize);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.position == self.order.samples_per_epoch() {
+            self.epoch += 1;
+            self.permutation = self.order.permutation(self.epoch);
+            self.position = 0;
+        }
+        self.position += 1;
+        Some((self.epoch, self.permutation[self.position - 1]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_a_permutation_and_each_epoch_another() {
+        let order = Order::new(1000, 64, 5);
+        let first = order.permutation(0);
+        let mut sorted = first.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
+        assert_eq!(first, order.permutation(0));
+        assert_ne!(first, order.permutation(1));
+        assert_ne!(first, Order::new(1000, 64, 6).permutation(0));
+    }
+
+    #[test]
+    fn all_permutations_are_equally_likely() {
+        let mut counts = std::collections::HashMap::<Vec<usize>, f64>::new();
+        let order = Order::new(4, 1, 1);
+        for epoch in 0..24_000 {
+            *counts.entry(order.permutation(epoch)).or_default() += 1.0;
+        }
+        assert_eq!(counts.len(), 24);
+        let chi2: f64 = counts.values().map(|c| (c - 1000.0).powi(2) / 1000.0).sum();
+        assert!(
+            chi2 < 49.7,
+            "chi-squared {chi2:.1} over 23 degrees of freedom (p = 0.001 at 49.7)"
+        );
+    }
+
+    #[test]
+    fn steps_fall_into_epochs_without_the_short_batch() {
+        let order = Order::new(10, 4, 0);
+        assert_eq!(order.steps_per_epoch(), 2);
+        let places: Vec<_> = (0..5).map(|step| order.place(step)).collect();
+        let expected = [(0, 0), (0, 4), (1, 0), (1, 4), (2, 0)];
+        assert_eq!(
+            places,
+            expected.map(|(epoch, position)| Place { epoch, position })
+        );
+    }
+
+    #[test]
+    fn samples_go_on_where_a_step_stands() {
+        let order = Order::new(10, 4, 0);
+        let from_start: Vec<_> = order.samples_from(0).take(40).collect();
+        for step in 0..5 {
+            let place = order.place(step);
+            let resumed: Vec<_> = order.samples_from(step).take(16).collect();
+            assert_eq!(resumed, from_start[step as usize * 4..][..16]);
+            assert_eq!(resumed[0].0, place.epoch);
+            assert_eq!(resumed[0].1, order.permutation(place.epoch)[place.position]);
+        }
+    }
+}
