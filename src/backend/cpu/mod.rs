@@ -7,12 +7,18 @@ mod math;
 pub mod memory;
 pub mod optimizer;
 pub mod rows;
+mod step;
+mod storage;
 pub mod take;
 mod tile;
 
-use crate::random::Key;
+use crate::{
+    plan::{Kernel, Plan},
+    random::Key,
+};
 
 pub use memory::Memory;
+pub use step::CpuStep;
 
 /// What changes from run to run besides the buffers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,4 +35,19 @@ pub trait Run: Send + Sync {
     ///
     /// `memory` holds the buffers of the plan the kernel was prepared for.
     fn run(&self, memory: &Memory, launch: &Launch);
+}
+
+/// A kernel of a plan, ready to run.
+pub fn prepare(kernel: &Kernel, plan: &Plan) -> Box<dyn Run> {
+    match kernel {
+        Kernel::Rows(kernel) => Box::new(rows::prepare(kernel, plan)),
+        Kernel::Fold(kernel) => Box::new(fold::prepare(kernel, plan)),
+        Kernel::Gemm(kernel) => gemm::prepare(kernel, plan),
+        Kernel::Attention(kernel) => attention::prepare(kernel, plan),
+        Kernel::AttentionBackward(kernel) => attention::prepare_backward(kernel, plan),
+        Kernel::Take(kernel) => Box::new(take::prepare_take(kernel, plan)),
+        Kernel::Scatter(kernel) => Box::new(take::prepare_scatter(kernel, plan)),
+        Kernel::SumSquares(kernel) => Box::new(optimizer::prepare_sum_squares(kernel, plan)),
+        Kernel::AdamW(kernel) => Box::new(optimizer::prepare_adamw(kernel, plan)),
+    }
 }
