@@ -48,17 +48,34 @@ impl<S: Isa> Run for Backward<S> {
     fn run(&self, memory: &Memory, launch: &Launch) {
         let (heads, tasks) = (&self.heads, &self.tasks);
         heads.with_biases(memory, |biases| {
-            tasks.with_totals(memory, |totals| {
+            tasks.with_totals(heads.simd, memory, |totals| {
                 (0..tasks.count()).into_par_iter().for_each(|task| {
-                    for (turn, index) in tasks.units(task).enumerate() {
-                        let unit = Unit::new(heads, memory, launch, biases, index);
+                    let gradients = |(turn, number)| {
+                        let unit = Unit::new(heads, memory, launch, biases, number);
                         let total = totals.map(|totals| totals.of(task, turn == 0));
-                        self.differentiate(memory, &unit, total);
-                    }
+                        self.gradients(memory, unit, total)
+                    };
+                    let mut units = tasks.units(task).enumerate().map(gradients).peekable();
+                    self.with_space(|space| {
+                        while let Some(unit) = units.next() {
+                            self.differentiate(&unit, units.peek(), space);
+                        }
+                    });
                 });
             });
         });
     }
+}
+
+/// A unit with its gradients.
+struct Gradients<'a> {
+    unit: Unit<'a>,
+    out: Matrix,
+    q: Matrix,
+    k: Matrix,
+    v: Matrix,
+    /// Where the gradients of the scores add up.
+    total: Option<Total>,
 }
 
 /// Scratch of one unit: operands in the orders the products want, a block of scores with their gradients, and results.
@@ -74,15 +91,30 @@ struct Space {
     out_gradient: Matrix,
     weights: Matrix,
     score_gradient: Matrix,
-    factors: *mut f32,
+    factors: Matrix,
 }
 
 impl<S: Isa> Backward<S> {
-    fn differentiate(&self, memory: &Memory, unit: &Unit, total: Option<Total>) {
+    fn gradients<'a>(
+        &self,
+        memory: &Memory,
+        unit: Unit<'a>,
+        total: Option<Total>,
+    ) -> Gradients<'a> {
+        Gradients {
+            out: Matrix::at(memory, &self.out_gradient, &unit.index),
+            q: Matrix::at(memory, &self.q_gradient, &unit.index),
+            k: Matrix::at(memory, &self.k_gradient, &unit.index),
+            v: Matrix::at(memory, &self.v_gradient, &unit.index),
+            unit,
+            total,
+        }
+    }
+
+    fn differentiate(&self, gradients: &Gradients, next: Option<&Gradients>, space: &Space) {
         let heads = &self.heads;
         let simd = heads.simd;
         let Attention {
-            ref batch,
             queries,
             keys,
             width,
@@ -90,72 +122,58 @@ impl<S: Isa> Backward<S> {
             scale,
             ..
         } = heads.attention;
-        let at = |operand| Matrix::at(memory, operand, batch, unit.index);
-        let (q_gradient, out_gradient) = (at(&self.q_gradient), at(&self.out_gradient));
-        self.with_space(|space| {
-            // SAFETY: the matrices of the unit are those of the plan, the parts of scratch as large as what is put there.
-            unsafe {
-                simd.compiled(
-                    #[inline(always)]
-                    || {
-                        let (k, v) = (unit.k, unit.v);
-                        k.pack(simd, [keys, width], space.k);
-                        k.transposed().pack(simd, [width, keys], space.k_across);
-                        v.transposed()
-                            .pack(simd, [value_width, keys], space.v_across);
-                    },
-                );
-                for first in (0..queries).step_by(heads.block) {
-                    let rows = heads.block.min(queries - first);
-                    heads.products(
-                        unit.q.skip_rows(first),
-                        rows,
-                        space.q,
-                        space.k_across,
-                        space.weights,
-                    );
-                    self.scores(
-                        unit,
-                        first,
-                        rows,
-                        out_gradient.skip_rows(first),
-                        space,
-                        total,
-                    );
-                    self.products(rows, first > 0, space);
-                    simd.compiled(
-                        #[inline(always)]
-                        || {
-                            let target = q_gradient.skip_rows(first);
-                            target.unpack(simd, [rows, width], space.q_gradient, |_| scale);
-                        },
-                    );
+        let unit = &gradients.unit;
+        // SAFETY: the matrices of the unit are those of the plan, the parts of scratch as large as what is put there.
+        unsafe {
+            simd.compiled(
+                #[inline(always)]
+                || {
+                    let (k, v) = (unit.k, unit.v.transposed());
+                    k.pack(simd, [keys, width], space.k);
+                    k.transposed().pack(simd, [width, keys], space.k_across);
+                    v.pack(simd, [value_width, keys], space.v_across);
+                },
+            );
+            for first in (0..queries).step_by(heads.block) {
+                let rows = heads.block.min(queries - first);
+                let ahead = next.filter(|_| first == 0);
+                let q = unit.q.skip_rows(first);
+                heads.products(q, rows, space.q, space.k_across, space.weights);
+                if let Some(next) = ahead {
+                    next.unit.k.prefetch([keys, width]);
+                    next.unit.v.prefetch([keys, value_width]);
                 }
+                self.scores(gradients, first, rows, space);
+                if let Some(next) = ahead {
+                    next.unit.q.prefetch([queries, width]);
+                    next.unit.out.prefetch([queries, value_width]);
+                    next.out.prefetch([queries, value_width]);
+                }
+                self.products(rows, first > 0, space);
                 simd.compiled(
                     #[inline(always)]
                     || {
-                        let (k, v) = (at(&self.k_gradient), at(&self.v_gradient));
-                        k.unpack(simd, [keys, width], space.k_gradient, |_| scale);
-                        v.unpack(simd, [keys, value_width], space.v_gradient, |_| 1.0);
+                        let q = gradients.q.skip_rows(first);
+                        q.unpack(simd, [rows, width], space.q_gradient, |_| scale);
                     },
                 );
             }
-        });
+            simd.compiled(
+                #[inline(always)]
+                || {
+                    let (k, v) = (gradients.k, gradients.v);
+                    k.unpack(simd, [keys, width], space.k_gradient, |_| scale);
+                    v.unpack(simd, [keys, value_width], space.v_gradient, |_| 1.0);
+                },
+            );
+        }
     }
 
     /// From products to the weights of a block of queries, and the gradients of their scores.
     ///
     /// # Safety
-    /// The space holds the products and the values, `out_gradient` starts at the block.
-    unsafe fn scores(
-        &self,
-        unit: &Unit,
-        first: usize,
-        rows: usize,
-        out_gradient: Matrix,
-        space: &Space,
-        total: Option<Total>,
-    ) {
+    /// The space holds the products of `rows` queries from `first` on, and the values.
+    unsafe fn scores(&self, gradients: &Gradients, first: usize, rows: usize, space: &Space) {
         let heads = &self.heads;
         let simd = heads.simd;
         let Attention {
@@ -164,6 +182,8 @@ impl<S: Isa> Backward<S> {
             scale,
             ..
         } = heads.attention;
+        let unit = &gradients.unit;
+        let shape = [rows, value_width];
         let product = Product {
             k: value_width,
             a: space.out_gradient,
@@ -177,10 +197,9 @@ impl<S: Isa> Backward<S> {
             simd.compiled(
                 #[inline(always)]
                 || {
-                    unit.out
-                        .skip_rows(first)
-                        .pack(simd, [rows, value_width], space.out);
-                    out_gradient.pack(simd, [rows, value_width], space.out_gradient);
+                    unit.out.skip_rows(first).pack(simd, shape, space.out);
+                    let gradient = gradients.out.skip_rows(first);
+                    gradient.pack(simd, shape, space.out_gradient);
                 },
             );
             multiply(simd, rows, &product);
@@ -190,20 +209,20 @@ impl<S: Isa> Backward<S> {
                     let scores = Scores::new(simd, keys, scale, &unit.biases);
                     for row in 0..rows {
                         let query = first + row;
-                        let at = |part: Matrix| part.skip_rows(row).first;
-                        // Σ weight·gradient over the keys is the product of result and gradient, dropout or not.
-                        let mean = dot(simd, at(space.out), at(space.out_gradient), value_width);
+                        let (out, gradient) = (space.out, space.out_gradient);
+                        let (out, gradient) = (out.skip_rows(row), gradient.skip_rows(row));
                         let factors = unit.draws.as_ref().map(|draws| {
-                            draws.factors(query, space.factors, keys);
-                            space.factors.cast_const()
+                            draws.factors(query, space.factors.first, keys);
+                            space.factors.first.cast_const()
                         });
                         let rows = GradientRows {
-                            scores: at(space.weights),
-                            gradient: at(space.score_gradient),
+                            scores: space.weights.skip_rows(row).first,
+                            gradient: space.score_gradient.skip_rows(row).first,
                             factors,
-                            total: total.map(|total| total.row(query)),
-                            log_sum: *unit.log_sum(query),
-                            mean,
+                            total: gradients.total.map(|total| total.row(query)),
+                            log_sum: *unit.log_sum.skip_columns(query).first,
+                            // Σ weight·gradient over the keys is the product of result and gradient, dropout or not.
+                            mean: dot(simd, out.first, gradient.first, value_width),
                         };
                         scores.gradients(query, &rows);
                     }
@@ -224,30 +243,28 @@ impl<S: Isa> Backward<S> {
             value_width,
             ..
         } = heads.attention;
-        let (across, deep) = (padded::<S>(width), padded::<S>(value_width));
         let v_gradient = Product {
             k: rows,
             a: space.weights.transposed(),
             b: space.out_gradient,
             c: space.v_gradient,
-            columns: deep,
+            columns: padded::<S>(value_width),
             add,
         };
         let k_gradient = Product {
-            k: rows,
             a: space.score_gradient.transposed(),
             b: space.q,
             c: space.k_gradient,
-            columns: across,
-            add,
+            columns: padded::<S>(width),
+            ..v_gradient
         };
         let q_gradient = Product {
             k: keys,
             a: space.score_gradient,
             b: space.k,
             c: space.q_gradient,
-            columns: across,
             add: false,
+            ..k_gradient
         };
         // SAFETY: as the caller promises.
         unsafe {
@@ -280,22 +297,31 @@ impl<S: Isa> Backward<S> {
             (heads.block, tall),
             (1, tall),
         ];
-        let sizes = shapes.map(|(rows, stride)| rows * stride);
-        scratch::parts(sizes, |parts| {
-            let part = |index: usize| Matrix::rows(parts[index], shapes[index].1);
+        scratch::matrices(shapes, |parts| {
+            let [k_across, v_across, k, k_gradient, v_gradient, ..] = parts;
+            let [
+                ..,
+                q,
+                q_gradient,
+                out,
+                out_gradient,
+                weights,
+                score_gradient,
+                factors,
+            ] = parts;
             work(&Space {
-                k_across: part(0),
-                v_across: part(1),
-                k: part(2),
-                k_gradient: part(3),
-                v_gradient: part(4),
-                q: part(5),
-                q_gradient: part(6),
-                out: part(7),
-                out_gradient: part(8),
-                weights: part(9),
-                score_gradient: part(10),
-                factors: parts[11],
+                k_across,
+                v_across,
+                k,
+                k_gradient,
+                v_gradient,
+                q,
+                q_gradient,
+                out,
+                out_gradient,
+                weights,
+                score_gradient,
+                factors,
             });
         });
     }

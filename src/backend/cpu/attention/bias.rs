@@ -3,13 +3,13 @@
 use rayon::prelude::*;
 
 use crate::backend::cpu::Memory;
-use crate::backend::cpu::gemm::matrix::{Matrix, offset_of};
+use crate::backend::cpu::gemm::isa::Isa;
+use crate::backend::cpu::gemm::matrix::{Index, Matrix};
 use crate::plan::kernel::Attention;
 use crate::plan::{Access, BufferId};
 
 pub struct Bias {
     source: (BufferId, Access),
-    batch: Vec<usize>,
     shape: [usize; 2],
     dense: Option<Dense>,
 }
@@ -33,7 +33,6 @@ impl Bias {
         let dense = (inner[1] != 1).then(|| Dense::new(&source.1, &attention.batch, shape[0], row));
         Bias {
             source: source.clone(),
-            batch: attention.batch.clone(),
             shape,
             dense,
         }
@@ -46,9 +45,9 @@ impl Bias {
     }
 
     /// The bias with contiguous rows, in `scratch` unless they are so in memory.
-    pub fn rows(&self, memory: &Memory, scratch: *mut f32) -> BiasRows<'_> {
+    pub fn rows<S: Isa>(&self, simd: S, memory: &Memory, scratch: *mut f32) -> BiasRows<'_> {
         let (buffer, access) = &self.source;
-        let (outer, inner) = access.strides.split_at(self.batch.len());
+        let (outer, inner) = access.strides.split_at(access.strides.len() - 2);
         let source = Matrix {
             first: memory.at(*buffer).wrapping_add(access.offset),
             row: inner[0],
@@ -56,14 +55,13 @@ impl Bias {
         };
         let rows = |first, strides, row| BiasRows {
             first: UnitBias { first, row },
-            batch: &self.batch,
             strides,
         };
         match &self.dense {
             None => rows(source.first, outer, source.row),
             Some(dense) => {
                 let copy = Matrix::rows(scratch, dense.row);
-                dense.fill(source, copy, self.shape);
+                dense.fill(simd, source, copy, self.shape);
                 rows(scratch, &dense.strides, dense.row)
             }
         }
@@ -90,25 +88,38 @@ impl Dense {
         dense
     }
 
-    fn fill(&self, source: Matrix, copy: Matrix, [queries, keys]: [usize; 2]) {
-        (0..self.matrices * queries)
-            .into_par_iter()
-            .for_each(|row| {
-                let (matrix, query) = (row / queries, row % queries);
-                let source = source.shifted(offset_of(&self.dims, &self.source, matrix));
-                let (source, copy) = (source.skip_rows(query), copy.skip_rows(row));
-                for key in 0..keys {
-                    // SAFETY: the access lies within its buffer, the row in the copy, where no other task writes.
-                    unsafe { *copy.first.add(key) = *source.first.add(key * source.column) };
-                }
-            });
+    /// Copies a query's rows of all matrices along the innermost axis at a time: often it is that axis which is contiguous.
+    fn fill<S: Isa>(&self, simd: S, source: Matrix, copy: Matrix, [queries, keys]: [usize; 2]) {
+        let axes = self.dims.len().saturating_sub(1);
+        let (outer, inner) = (&self.dims[..axes], self.dims.get(axes).unwrap_or(&1));
+        let matrix = queries * self.row;
+        let count = outer.iter().product::<usize>() * queries;
+        (0..count).into_par_iter().for_each(|row| {
+            let (index, query) = (row / queries, row % queries);
+            let offset = Index::new(outer, index).offset(&self.source);
+            let source = Matrix {
+                row: self.source.get(axes).copied().unwrap_or(0),
+                ..source.shifted(offset + query * source.row)
+            };
+            let first = index * inner * matrix + query * self.row;
+            let copy = Matrix {
+                row: matrix,
+                ..copy.shifted(first)
+            };
+            // SAFETY: the access lies within its buffer, the rows in the copy, where no other task writes.
+            unsafe {
+                simd.compiled(
+                    #[inline(always)]
+                    || source.pack(simd, [*inner, keys], copy),
+                );
+            }
+        });
     }
 }
 
 /// The matrices of a bias, with contiguous rows.
 pub struct BiasRows<'a> {
     first: UnitBias,
-    batch: &'a [usize],
     strides: &'a [usize],
 }
 
@@ -125,8 +136,8 @@ unsafe impl Send for UnitBias {}
 unsafe impl Sync for UnitBias {}
 
 impl BiasRows<'_> {
-    pub fn unit(&self, index: usize) -> UnitBias {
-        let offset = offset_of(self.batch, self.strides, index);
+    pub fn unit(&self, index: &Index) -> UnitBias {
+        let offset = index.offset(self.strides);
         UnitBias {
             first: self.first.first.wrapping_add(offset),
             ..self.first

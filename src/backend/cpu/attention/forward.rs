@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::softmax::Scores;
+use super::softmax::{Scores, log_sums};
 use super::unit::Unit;
 use super::{Heads, padded};
 use crate::backend::cpu::gemm::isa::{Isa, Make};
@@ -28,19 +28,48 @@ impl Make for Prepare<'_> {
 
 struct Forward<S>(Heads<S>);
 
+/// Tasks the units are dealt out to: enough for many threads, each with some units in a row where there are many.
+const TASKS: usize = 128;
+
+/// Queries whose weights are computed side by side.
+const TOGETHER: usize = 4;
+
 impl<S: Isa> Run for Forward<S> {
     fn run(&self, memory: &Memory, launch: &Launch) {
         let heads = &self.0;
+        let tasks = heads.units.min(TASKS);
         heads.with_biases(memory, |biases| {
-            (0..heads.units).into_par_iter().for_each(|index| {
-                heads.forward(&Unit::new(heads, memory, launch, biases, index));
+            (0..tasks).into_par_iter().for_each(|task| {
+                let numbers = task * heads.units / tasks..(task + 1) * heads.units / tasks;
+                let mut units = numbers
+                    .map(|number| Unit::new(heads, memory, launch, biases, number))
+                    .peekable();
+                heads.with_space(|space| {
+                    while let Some(unit) = units.next() {
+                        heads.forward(&unit, units.peek(), space);
+                    }
+                });
             });
         });
     }
 }
 
+/// Scratch of one unit: its operands, and a block of scores with their results.
+struct Space {
+    /// Transposed.
+    k: Matrix,
+    v: Matrix,
+    q: Matrix,
+    weights: Matrix,
+    out: Matrix,
+    /// Rows: factors of dropout, maxima of scores, sums of weights.
+    factors: Matrix,
+    maxima: Matrix,
+    sums: Matrix,
+}
+
 impl<S: Isa> Heads<S> {
-    fn forward(&self, unit: &Unit) {
+    fn forward(&self, unit: &Unit, next: Option<&Unit>, space: &Space) {
         let Attention {
             queries,
             keys,
@@ -49,38 +78,32 @@ impl<S: Isa> Heads<S> {
             ..
         } = self.attention;
         let (simd, block) = (self.simd, self.block);
-        let sizes = [
-            width * self.key_stride,
-            keys * self.value_stride,
-            block * self.width_stride,
-            block * self.key_stride,
-            block * self.value_stride,
-            self.key_stride,
-            block,
-        ];
         // SAFETY: the matrices of the unit are those of the plan, the parts of scratch as large as what is put there.
-        scratch::parts(sizes, |[k, v, q, weights, out, factors, sums]| unsafe {
-            let k = Matrix::rows(k, self.key_stride);
-            let v = Matrix::rows(v, self.value_stride);
-            let q = Matrix::rows(q, self.width_stride);
-            let weights = Matrix::rows(weights, self.key_stride);
-            let out = Matrix::rows(out, self.value_stride);
+        unsafe {
             simd.compiled(
                 #[inline(always)]
                 || {
-                    unit.k.transposed().pack(simd, [width, keys], k);
-                    unit.v.pack(simd, [keys, value_width], v);
+                    unit.k.transposed().pack(simd, [width, keys], space.k);
+                    unit.v.pack(simd, [keys, value_width], space.v);
                 },
             );
             for first in (0..queries).step_by(block) {
                 let rows = block.min(queries - first);
-                self.products(unit.q.skip_rows(first), rows, q, k, weights);
-                self.softmax(unit, first, rows, weights, factors, sums);
+                let q = unit.q.skip_rows(first);
+                self.products(q, rows, space.q, space.k, space.weights);
+                if let Some(next) = next.filter(|_| first == 0) {
+                    next.k.prefetch([keys, width]);
+                    next.q.prefetch([queries, width]);
+                }
+                self.softmax(unit, first, rows, space);
+                if let Some(next) = next.filter(|_| first == 0) {
+                    next.v.prefetch([keys, value_width]);
+                }
                 let product = Product {
                     k: keys,
-                    a: weights,
-                    b: v,
-                    c: out,
+                    a: space.weights,
+                    b: space.v,
+                    c: space.out,
                     columns: padded::<S>(value_width),
                     add: false,
                 };
@@ -89,11 +112,18 @@ impl<S: Isa> Heads<S> {
                     #[inline(always)]
                     || {
                         let target = unit.out.skip_rows(first);
-                        target.unpack(simd, [rows, value_width], out, |row| 1.0 / *sums.add(row));
+                        let sum = |row: usize| *space.sums.first.add(row);
+                        target.unpack(
+                            simd,
+                            [rows, value_width],
+                            space.out,
+                            #[inline(always)]
+                            |row| 1.0 / sum(row),
+                        );
                     },
                 );
             }
-        });
+        }
     }
 
     /// `q·kᵀ` of `rows` queries, which are packed to `q`; the keys lie transposed at `k`.
@@ -126,39 +156,74 @@ impl<S: Isa> Heads<S> {
         }
     }
 
-    /// Turns products into weights, not yet divided by their sums, which go to `sums`.
+    /// Turns products into weights, not yet divided by their sums.
     ///
     /// # Safety
-    /// The places are as large as the block's scores, a row of them and the block.
-    unsafe fn softmax(
-        &self,
-        unit: &Unit,
-        first: usize,
-        rows: usize,
-        weights: Matrix,
-        factors: *mut f32,
-        sums: *mut f32,
-    ) {
+    /// The space holds the products of `rows` queries from `first` on.
+    unsafe fn softmax(&self, unit: &Unit, first: usize, rows: usize, space: &Space) {
+        let simd = self.simd;
         let Attention { keys, scale, .. } = self.attention;
-        self.simd.compiled(
+        let (factors, maxima, sums) = (space.factors.first, space.maxima.first, space.sums.first);
+        simd.compiled(
             #[inline(always)]
             || {
-                let scores = Scores::new(self.simd, keys, scale, &unit.biases);
-                for row in 0..rows {
-                    let query = first + row;
-                    // SAFETY: the row is one of the block's, the query one of the unit's.
-                    unsafe {
-                        let weights = weights.skip_rows(row).first;
-                        let (maximum, sum) = scores.exponentials(query, weights);
+                let scores = Scores::new(simd, keys, scale, &unit.biases);
+                // SAFETY: the row is one of the block's, the query one of the unit's.
+                unsafe {
+                    let weights = |row| space.weights.skip_rows(row);
+                    let note = |row: usize, (maximum, sum)| {
+                        *maxima.add(row) = maximum;
                         *sums.add(row) = sum;
-                        *unit.log_sum(query) = maximum + sum.ln();
-                        if let Some(draws) = &unit.draws {
-                            draws.factors(query, factors, keys);
-                            scores.multiply(weights, factors);
+                    };
+                    let together = rows / TOGETHER * TOGETHER;
+                    for row in (0..together).step_by(TOGETHER) {
+                        let results = scores.exponentials::<TOGETHER>(first + row, weights(row));
+                        for (result, row) in results.into_iter().zip(row..) {
+                            note(row, result);
                         }
                     }
+                    for row in together..rows {
+                        let [result] = scores.exponentials::<1>(first + row, weights(row));
+                        note(row, result);
+                    }
+                    if let Some(draws) = &unit.draws {
+                        for row in 0..rows {
+                            draws.factors(first + row, factors, keys);
+                            scores.multiply(weights(row).first, factors);
+                        }
+                    }
+                    log_sums(simd, maxima, sums, rows);
+                    let target = unit.log_sum.skip_columns(first);
+                    target.unpack(simd, [1, rows], space.maxima, |_| 1.0);
                 }
             },
         );
+    }
+
+    fn with_space(&self, work: impl FnOnce(&Space)) {
+        let Attention { keys, width, .. } = self.attention;
+        let block = self.block;
+        let shapes = [
+            (width, self.key_stride),
+            (keys, self.value_stride),
+            (block, self.width_stride),
+            (block, self.key_stride),
+            (block, self.value_stride),
+            (1, self.key_stride),
+            (1, block),
+            (1, block),
+        ];
+        scratch::matrices(shapes, |[k, v, q, weights, out, factors, maxima, sums]| {
+            work(&Space {
+                k,
+                v,
+                q,
+                weights,
+                out,
+                factors,
+                maxima,
+                sums,
+            });
+        });
     }
 }

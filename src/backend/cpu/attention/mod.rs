@@ -67,7 +67,7 @@ impl<S: Isa> Heads<S> {
             draws: attention
                 .dropout
                 .as_ref()
-                .map(|dropout| Draws::new(dropout, attention, plan)),
+                .map(|dropout| Draws::new(dropout, plan)),
             attention: attention.clone(),
         }
     }
@@ -80,7 +80,7 @@ impl<S: Isa> Heads<S> {
                 .biases
                 .iter()
                 .map(|bias| {
-                    let rows = bias.rows(memory, place);
+                    let rows = bias.rows(self.simd, memory, place);
                     place = place.wrapping_add(bias.scratch());
                     rows
                 })

@@ -3,6 +3,7 @@
 use pulp::{MemMask, Simd};
 
 use super::bias::UnitBias;
+use crate::backend::cpu::gemm::matrix::{Matrix, first_lanes};
 use crate::backend::cpu::gemm::tile::load;
 
 /// What the scores of every query of a unit share. Rows of scores lie in whole vectors.
@@ -25,31 +26,58 @@ impl<'a, S: Simd> Scores<'a, S> {
         }
     }
 
-    /// Replaces the products of a query by `exp(score − maximum)`; returns the maximum of the scores and the sum.
+    /// Replaces the products of `ROWS` queries from `query` on by `exp(score − maximum)`; returns the maximum of each query's
+    /// scores and the sum of the results. Several at a time, as each step waits for the one before.
     ///
     /// # Safety
-    /// `row` holds whole vectors for the keys, each bias a row for the query.
+    /// `rows` holds whole vectors for the keys of each query, each bias a row.
     #[inline(always)]
-    pub unsafe fn exponentials(self, query: usize, row: *mut f32) -> (f32, f32) {
+    pub unsafe fn exponentials<const ROWS: usize>(
+        self,
+        query: usize,
+        rows: Matrix,
+    ) -> [(f32, f32); ROWS] {
         let simd = self.simd;
-        // SAFETY: as the caller promises, here and below.
-        unsafe {
-            let mut maximum = simd.splat_f32s(f32::NEG_INFINITY);
-            self.each(|place, mask| {
-                let score = self.score(query, row, place, mask);
-                (row.add(place) as *mut S::f32s).write_unaligned(score);
-                maximum = simd.max_f32s(maximum, score);
-            });
-            let maximum = simd.reduce_max_f32s(maximum);
-            let mut sum = simd.splat_f32s(0.0);
-            self.each(|place, _| {
-                let score = load(simd, row.add(place));
-                let weight = exp(simd, simd.sub_f32s(score, simd.splat_f32s(maximum)));
-                (row.add(place) as *mut S::f32s).write_unaligned(weight);
-                sum = simd.add_f32s(sum, weight);
-            });
-            (maximum, simd.reduce_sum_f32s(sum))
+        let mut maxima = [simd.splat_f32s(f32::NEG_INFINITY); ROWS];
+        self.each(
+            #[inline(always)]
+            |place, mask| {
+                for (row, maximum) in maxima.iter_mut().enumerate() {
+                    let row_start = rows.skip_rows(row).first;
+                    // SAFETY: as the caller promises, here and below.
+                    unsafe {
+                        let score = self.score(query + row, row_start, place, mask);
+                        (row_start.add(place) as *mut S::f32s).write_unaligned(score);
+                        *maximum = simd.max_f32s(*maximum, score);
+                    }
+                }
+            },
+        );
+        // Loops, not `map`: what is not inlined here is not compiled for the instruction set.
+        let mut results = [(0.0, 0.0); ROWS];
+        for (result, maximum) in results.iter_mut().zip(maxima) {
+            result.0 = simd.reduce_max_f32s(maximum);
         }
+        let mut sums = [simd.splat_f32s(0.0); ROWS];
+        self.each(
+            #[inline(always)]
+            |place, _| {
+                for (row, (sum, (maximum, _))) in sums.iter_mut().zip(results).enumerate() {
+                    let place = rows.skip_rows(row).first.wrapping_add(place);
+                    // SAFETY: as above.
+                    unsafe {
+                        let score = load(simd, place);
+                        let weight = exp(simd, simd.sub_f32s(score, simd.splat_f32s(maximum)));
+                        (place as *mut S::f32s).write_unaligned(weight);
+                        *sum = simd.add_f32s(*sum, weight);
+                    }
+                }
+            },
+        );
+        for (result, sum) in results.iter_mut().zip(sums) {
+            result.1 = simd.reduce_sum_f32s(sum);
+        }
+        results
     }
 
     /// Multiplies a row by factors of its own.
@@ -59,14 +87,17 @@ impl<'a, S: Simd> Scores<'a, S> {
     #[inline(always)]
     pub unsafe fn multiply(self, row: *mut f32, factors: *const f32) {
         let simd = self.simd;
-        self.each(|place, _| {
-            // SAFETY: as the caller promises.
-            unsafe {
-                let product =
-                    simd.mul_f32s(load(simd, row.add(place)), load(simd, factors.add(place)));
-                (row.add(place) as *mut S::f32s).write_unaligned(product);
-            }
-        });
+        self.each(
+            #[inline(always)]
+            |place, _| {
+                // SAFETY: as the caller promises.
+                unsafe {
+                    let product =
+                        simd.mul_f32s(load(simd, row.add(place)), load(simd, factors.add(place)));
+                    (row.add(place) as *mut S::f32s).write_unaligned(product);
+                }
+            },
+        );
     }
 
     /// Replaces products by weights `p = exp(score − log_sum)` (times the factors of dropout), and gradients `d` of those
@@ -80,28 +111,31 @@ impl<'a, S: Simd> Scores<'a, S> {
         let log_sum = simd.splat_f32s(rows.log_sum);
         let mean = simd.splat_f32s(rows.mean);
         // SAFETY: as the caller promises.
-        self.each(|place, mask| unsafe {
-            let score = self.score(query, rows.scores, place, mask);
-            let weight = exp(simd, simd.sub_f32s(score, log_sum));
-            let mut kept = weight;
-            let mut gradient = load(simd, rows.gradient.add(place));
-            if let Some(factors) = rows.factors {
-                let factor = load(simd, factors.add(place));
-                kept = simd.mul_f32s(weight, factor);
-                gradient = simd.mul_f32s(gradient, factor);
-            }
-            let gradient = simd.mul_f32s(weight, simd.sub_f32s(gradient, mean));
-            (rows.scores.add(place) as *mut S::f32s).write_unaligned(kept);
-            (rows.gradient.add(place) as *mut S::f32s).write_unaligned(gradient);
-            if let Some((total, fresh)) = rows.total {
-                let sum = if fresh {
-                    gradient
-                } else {
-                    simd.add_f32s(load(simd, total.add(place)), gradient)
-                };
-                (total.add(place) as *mut S::f32s).write_unaligned(sum);
-            }
-        });
+        self.each(
+            #[inline(always)]
+            |place, mask| unsafe {
+                let score = self.score(query, rows.scores, place, mask);
+                let weight = exp(simd, simd.sub_f32s(score, log_sum));
+                let mut kept = weight;
+                let mut gradient = load(simd, rows.gradient.add(place));
+                if let Some(factors) = rows.factors {
+                    let factor = load(simd, factors.add(place));
+                    kept = simd.mul_f32s(weight, factor);
+                    gradient = simd.mul_f32s(gradient, factor);
+                }
+                let gradient = simd.mul_f32s(weight, simd.sub_f32s(gradient, mean));
+                (rows.scores.add(place) as *mut S::f32s).write_unaligned(kept);
+                (rows.gradient.add(place) as *mut S::f32s).write_unaligned(gradient);
+                if let Some((total, fresh)) = rows.total {
+                    let sum = if fresh {
+                        gradient
+                    } else {
+                        simd.add_f32s(load(simd, total.add(place)), gradient)
+                    };
+                    (total.add(place) as *mut S::f32s).write_unaligned(sum);
+                }
+            },
+        );
     }
 
     /// `scale·product + Σ biases`; minus infinity behind the keys.
@@ -142,8 +176,7 @@ impl<'a, S: Simd> Scores<'a, S> {
             work(place, None);
         }
         if whole < self.keys {
-            let rest = (self.keys - whole) as u32;
-            work(whole, Some(self.simd.mask_between_m32s(0, rest)));
+            work(whole, Some(first_lanes(self.simd, self.keys - whole)));
         }
     }
 }
@@ -158,6 +191,22 @@ pub struct GradientRows {
     pub log_sum: f32,
     /// Mean of the gradients under the weights.
     pub mean: f32,
+}
+
+/// Replaces the maxima of `rows` queries by the logarithms of their sums of exponentials.
+///
+/// # Safety
+/// Both hold whole vectors for the rows.
+#[inline(always)]
+pub unsafe fn log_sums<S: Simd>(simd: S, maxima: *mut f32, sums: *const f32, rows: usize) {
+    for row in (0..rows).step_by(S::F32_LANES) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let log = ln(simd, load(simd, sums.add(row)));
+            let log_sum = simd.add_f32s(load(simd, maxima.add(row)), log);
+            (maxima.add(row) as *mut S::f32s).write_unaligned(log_sum);
+        }
+    }
 }
 
 /// Dot product of two rows of whole vectors, zero behind their numbers.
@@ -175,13 +224,14 @@ pub unsafe fn dot<S: Simd>(simd: S, a: *const f32, b: *const f32, columns: usize
     simd.reduce_sum_f32s(sum)
 }
 
+/// ln 2 in two parts, the first with few bits, so that a small whole number of it is exact.
+const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+
 /// Exponential of numbers up to about 88, within 2 units in the last place; zero below the normal numbers.
 #[inline(always)]
 pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // x = n·ln 2 + r with |r| ≤ ln 2 / 2. Adding 1.5·2²³ rounds to a whole number and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first with few bits, so that n times it is exact.
-    const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     // exp(r) = 1 + r + r²·p(r): the polynomial of Cephes' expf (Moshier).
     const P: [f32; 6] = [
         1.987_569_1e-4,
@@ -212,4 +262,41 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(mantissa), exponent));
     let small = simd.less_than_f32s(x, simd.splat_f32s(SMALLEST));
     simd.select_f32s(small, simd.splat_f32s(0.0), result)
+}
+
+/// Natural logarithm of finite numbers from 0.75 up, within 2 units in the last place or of 1.
+#[inline(always)]
+pub fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // x = 2ⁿ·(1 + f) with 1 + f between √½ and √2.
+    let half_root = std::f32::consts::FRAC_1_SQRT_2.to_bits();
+    // The polynomial of Cephes' logf (Moshier).
+    const P: [f32; 9] = [
+        7.037_683_6e-2,
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333_1e-1,
+    ];
+    let bits = simd.transmute_u32s_f32s(x);
+    let places = simd.splat_u32s(23);
+    let n = simd.wrapping_dyn_shr_u32s(simd.sub_u32s(bits, simd.splat_u32s(half_root)), places);
+    let mantissa = simd.sub_u32s(bits, simd.wrapping_dyn_shl_u32s(n, places));
+    let f = simd.sub_f32s(simd.transmute_f32s_u32s(mantissa), simd.splat_f32s(1.0));
+    // A small whole number in the low bits of 2²³ is that much more than 2²³.
+    let base = simd.splat_f32s(8_388_608.0);
+    let n = simd.or_u32s(n, simd.transmute_u32s_f32s(base));
+    let n = simd.sub_f32s(simd.transmute_f32s_u32s(n), base);
+    let p = P[1..].iter().fold(simd.splat_f32s(P[0]), |p, &c| {
+        simd.mul_add_e_f32s(p, f, simd.splat_f32s(c))
+    });
+    let square = simd.mul_f32s(f, f);
+    let tail = simd.mul_f32s(simd.mul_f32s(p, f), square);
+    let tail = simd.mul_add_e_f32s(n, simd.splat_f32s(LN2[1]), tail);
+    let tail = simd.mul_add_e_f32s(square, simd.splat_f32s(-0.5), tail);
+    let whole = simd.mul_add_e_f32s(n, simd.splat_f32s(LN2[0]), simd.add_f32s(f, tail));
+    simd.select_f32s(simd.equal_f32s(x, x), whole, x)
 }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::backend::cpu::Memory;
-use crate::backend::cpu::gemm::matrix::{Matrix, offset_of};
+use crate::backend::cpu::gemm::isa::Isa;
+use crate::backend::cpu::gemm::matrix::{Index, Matrix};
 use crate::backend::cpu::gemm::scratch;
 use crate::plan::kernel::AttentionBackward;
 use crate::plan::{Access, BufferId};
@@ -60,7 +61,7 @@ impl Axes {
     }
 
     fn unit(&self, index: usize) -> usize {
-        offset_of(&self.dims, &self.strides, index)
+        Index::new(&self.dims, index).offset(&self.strides)
     }
 }
 
@@ -91,7 +92,7 @@ impl Tasks {
                 .collect();
             let mut matrices = BTreeMap::<usize, Vec<usize>>::new();
             for index in 0..kept.count() {
-                let place = target.1.offset + offset_of(&kept.dims, &strides, index);
+                let place = target.1.offset + Index::new(&kept.dims, index).offset(&strides);
                 let tasks = index * chunks..(index + 1) * chunks;
                 matrices.entry(place).or_default().extend(tasks);
             }
@@ -123,7 +124,12 @@ impl Tasks {
     }
 
     /// Runs `work` with a total for each task if any bias learns, and adds these up to the biases' gradients.
-    pub fn with_totals(&self, memory: &Memory, work: impl FnOnce(Option<&Totals>)) {
+    pub fn with_totals<S: Isa>(
+        &self,
+        simd: S,
+        memory: &Memory,
+        work: impl FnOnce(Option<&Totals>),
+    ) {
         if self.gradients.is_empty() {
             return work(None);
         }
@@ -135,7 +141,7 @@ impl Tasks {
             };
             work(Some(&totals));
             for gradient in &self.gradients {
-                gradient.add_up(memory, &totals, self.shape);
+                gradient.add_up(simd, memory, &totals, self.shape);
             }
         });
     }
@@ -154,10 +160,30 @@ impl Totals {
             fresh,
         }
     }
+
+    /// Adds up the row of a query over the totals of some tasks, in their order.
+    #[inline(always)]
+    fn sum(&self, tasks: &[usize], query: usize, sums: &mut [f32]) {
+        sums.fill(0.0);
+        for &task in tasks {
+            let (total, _) = self.of(task, false).row(query);
+            // SAFETY: every task has written a total with a row for each query.
+            let total = unsafe { std::slice::from_raw_parts(total, sums.len()) };
+            for (sum, gradient) in sums.iter_mut().zip(total) {
+                *sum += gradient;
+            }
+        }
+    }
 }
 
 impl BiasGradient {
-    fn add_up(&self, memory: &Memory, totals: &Totals, [queries, keys]: [usize; 2]) {
+    fn add_up<S: Isa>(
+        &self,
+        simd: S,
+        memory: &Memory,
+        totals: &Totals,
+        [queries, keys]: [usize; 2],
+    ) {
         let (buffer, access) = &self.target;
         let inner = &access.strides[access.strides.len() - 2..];
         let target = Matrix {
@@ -171,20 +197,15 @@ impl BiasGradient {
                 // SAFETY: scratch always holds numbers.
                 let sums = unsafe { std::slice::from_raw_parts_mut(sums, keys) };
                 for query in 0..queries {
-                    sums.fill(0.0);
-                    for &task in tasks {
-                        let (total, _) = totals.of(task, false).row(query);
-                        // SAFETY: every task has a total with a row for each query, written before.
-                        let total = unsafe { std::slice::from_raw_parts(total, keys) };
-                        for (sum, gradient) in sums.iter_mut().zip(total) {
-                            *sum += gradient;
-                        }
-                    }
+                    simd.compiled(
+                        #[inline(always)]
+                        || totals.sum(tasks, query, sums),
+                    );
                     for (key, sum) in sums.iter().enumerate() {
+                        let place = target.skip_rows(query).skip_columns(key).first;
                         // Of a bias that several queries or keys share, the gradients of these add up too.
                         let first =
                             (query == 0 || target.row > 0) && (key == 0 || target.column > 0);
-                        let place = target.skip_rows(query).skip_columns(key).first;
                         // SAFETY: the access lies within its buffer, and no other matrix shares the place.
                         unsafe { *place = if first { *sum } else { *place + *sum } };
                     }

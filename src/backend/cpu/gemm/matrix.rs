@@ -1,6 +1,9 @@
 //! A matrix in memory with any strides, and moving it to and from dense scratch.
 
+use pulp::{MemMask, Simd};
+
 use super::isa::Isa;
+use super::scratch::LINE;
 use super::tile::load;
 use crate::backend::cpu::Memory;
 use crate::plan::{Access, BufferId};
@@ -19,20 +22,15 @@ unsafe impl Send for Matrix {}
 unsafe impl Sync for Matrix {}
 
 impl Matrix {
-    /// The matrix at `index` (row-major) of an access over the axes `batch`, then rows, then columns.
-    pub fn at(
-        memory: &Memory,
-        (buffer, access): &(BufferId, Access),
-        batch: &[usize],
-        index: usize,
-    ) -> Self {
-        let (outer, inner) = access.strides.split_at(batch.len());
-        let offset = access.offset + offset_of(batch, outer, index);
+    /// The matrix at `index` of an access over batch axes, then rows, then columns.
+    pub fn at(memory: &Memory, (buffer, access): &(BufferId, Access), index: &Index) -> Self {
+        let (outer, inner) = access.strides.split_at(index.axes);
         Matrix {
-            first: memory.at(*buffer).wrapping_add(offset),
+            first: memory.at(*buffer),
             row: inner[0],
             column: inner[1],
         }
+        .shifted(access.offset + index.offset(outer))
     }
 
     pub fn transposed(self) -> Self {
@@ -70,6 +68,22 @@ impl Matrix {
         self.shifted(columns * self.column)
     }
 
+    /// Asks for `rows` by `columns` to be brought into the cache, if they are in a few pieces.
+    #[inline(always)]
+    pub fn prefetch(self, [rows, columns]: [usize; 2]) {
+        let (pieces, length, stride) = match (self.row, self.column) {
+            (_, 1) => (rows, columns, self.row),
+            (1, _) => (columns, rows, self.column),
+            _ => return,
+        };
+        for piece in 0..pieces {
+            let first = self.first.wrapping_add(piece * stride);
+            for place in (0..length).step_by(LINE) {
+                fetch(first.wrapping_add(place));
+            }
+        }
+    }
+
     /// Copies `rows` by `columns` to rows of whole vectors, the rest of each last vector zero.
     ///
     /// # Safety
@@ -86,7 +100,7 @@ impl Matrix {
                         let value = if columns - column >= lanes {
                             load(simd, source.add(column))
                         } else {
-                            let mask = simd.mask_between_m32s(0, (columns - column) as u32);
+                            let mask = first_lanes(simd, columns - column);
                             simd.mask_load_ptr_f32s(mask, source.add(column))
                         };
                         (target.add(column) as *mut S::f32s).write_unaligned(value);
@@ -145,7 +159,7 @@ impl Matrix {
                     if columns - column >= lanes {
                         (target.add(column) as *mut S::f32s).write_unaligned(value);
                     } else {
-                        let mask = simd.mask_between_m32s(0, (columns - column) as u32);
+                        let mask = first_lanes(simd, columns - column);
                         simd.mask_store_ptr_f32s(mask, target.add(column), value);
                     }
                 }
@@ -154,12 +168,51 @@ impl Matrix {
     }
 }
 
-/// Where element `index` (row-major) of a nest lies.
-pub fn offset_of(dims: &[usize], strides: &[usize], mut index: usize) -> usize {
-    let mut offset = 0;
-    for (dim, stride) in dims.iter().zip(strides).rev() {
-        offset += index % dim * stride;
-        index /= dim;
+/// Asks for a cache line; never faults.
+#[inline(always)]
+fn fetch(place: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint, valid for any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
     }
-    offset
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// A mask of the first `count` lanes.
+#[inline(always)]
+pub fn first_lanes<S: Simd>(simd: S, count: usize) -> MemMask<S::m32s> {
+    // Made anew from its bits: the library's own loads and stores through a function for each mask.
+    MemMask::new(simd.mask_between_m32s(0, count as u32).mask())
+}
+
+/// Most axes of a nest.
+const AXES: usize = 8;
+
+/// Coordinates of an element of a nest.
+#[derive(Clone, Copy)]
+pub struct Index {
+    coordinates: [usize; AXES],
+    axes: usize,
+}
+
+impl Index {
+    /// Of element `place` in row-major order. A nest has at most eight axes.
+    pub fn new(dims: &[usize], mut place: usize) -> Self {
+        let mut coordinates = [0; AXES];
+        for (axis, dim) in dims.iter().enumerate().rev() {
+            coordinates[axis] = place % dim;
+            place /= dim;
+        }
+        Index {
+            coordinates,
+            axes: dims.len(),
+        }
+    }
+
+    pub fn offset(&self, strides: &[usize]) -> usize {
+        let terms = self.coordinates.iter().zip(strides);
+        terms.map(|(coordinate, stride)| coordinate * stride).sum()
+    }
 }

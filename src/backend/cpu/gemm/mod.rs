@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::{Launch, Memory, Run};
 use crate::plan::Plan;
 use crate::plan::kernel::Gemm;
-use matrix::Matrix;
+use matrix::{Index, Matrix};
 
 /// A product of at most this many multiply-adds runs on one thread where there is a batch to spread instead.
 const SMALL: usize = 1 << 22;
@@ -50,9 +50,10 @@ impl Run for PreparedGemm {
 impl PreparedGemm {
     fn multiply(&self, memory: &Memory, index: usize, parallelism: Parallelism) {
         let Gemm { batch, m, n, k, .. } = &self.gemm;
-        let a = Matrix::at(memory, &self.gemm.a, batch, index);
-        let b = Matrix::at(memory, &self.gemm.b, batch, index);
-        let c = Matrix::at(memory, &self.gemm.c, batch, index);
+        let index = Index::new(batch, index);
+        let a = Matrix::at(memory, &self.gemm.a, &index);
+        let b = Matrix::at(memory, &self.gemm.b, &index);
+        let c = Matrix::at(memory, &self.gemm.c, &index);
         // The library's vectors run down the columns of its result: of a row-major `c` it computes the transpose.
         let (m, n, a, b, c) = if c.column <= c.row {
             (*n, *m, b.transposed(), a.transposed(), c.transposed())

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 
+use super::matrix::Matrix;
+
 thread_local! {
     /// One per level of nesting.
     static KEPT: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Numbers in a cache line.
-const LINE: usize = 16;
+pub const LINE: usize = 16;
 
 /// Runs `work` on parts of so many numbers each, of arbitrary values, that start at cache lines. Calls may nest.
 pub fn parts<const N: usize, R>(sizes: [usize; N], work: impl FnOnce([*mut f32; N]) -> R) -> R {
@@ -26,4 +28,15 @@ pub fn parts<const N: usize, R>(sizes: [usize; N], work: impl FnOnce([*mut f32; 
     }));
     KEPT.with_borrow_mut(|all| all.push(kept));
     result
+}
+
+/// As [`parts`], each a matrix of so many contiguous rows of that length.
+pub fn matrices<const N: usize, R>(
+    shapes: [(usize, usize); N],
+    work: impl FnOnce([Matrix; N]) -> R,
+) -> R {
+    parts(shapes.map(|(rows, row)| rows * row), |parts| {
+        let mut rows = shapes.into_iter().map(|(_, row)| row);
+        work(parts.map(|first| Matrix::rows(first, rows.next().unwrap_or(0))))
+    })
 }

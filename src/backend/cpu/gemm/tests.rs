@@ -1,4 +1,3 @@
-use super::matrix::offset_of;
 use super::testbed::{Testbed, launch};
 use super::*;
 use crate::plan::Access;
@@ -14,9 +13,10 @@ fn error(bed: &Testbed, gemm: &Gemm, got: &[Vec<f32>]) -> f64 {
     let mut scale = vec![1.0f64; want.len()];
     let axes = gemm.batch.len();
     for index in 0..gemm.batch.iter().product() {
+        let index = Index::new(&gemm.batch, index);
         let at = |access: &Access, row: usize, column: usize| {
             access.offset
-                + offset_of(&gemm.batch, &access.strides[..axes], index)
+                + index.offset(&access.strides[..axes])
                 + row * access.strides[axes]
                 + column * access.strides[axes + 1]
         };

@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use super::isa::Isa;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, first_lanes};
 
 /// `c (+)= a·b` over packed operands.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,12 @@ fn sum<S: Simd, const ROWS: usize, const VECTORS: usize>(
     product: &Product,
 ) -> [[S::f32s; VECTORS]; ROWS] {
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-    let (mut a, mut b) = (product.a.first as *const f32, product.b.first as *const f32);
+    // One pointer for every four rows: from one alone, the address of each row would wait for that of the row before.
+    let mut a: [*const f32; 4] = std::array::from_fn(|four| {
+        let row = if 4 * four < ROWS { 4 * four } else { 0 };
+        product.a.skip_rows(row).first.cast_const()
+    });
+    let mut b = product.b.first.cast_const();
     for _ in 0..product.k {
         let mut right = [simd.splat_f32s(0.0); VECTORS];
         for (vector, right) in right.iter_mut().enumerate() {
@@ -54,12 +59,12 @@ fn sum<S: Simd, const ROWS: usize, const VECTORS: usize>(
         }
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `a` holds `ROWS` rows of `k` elements.
-            let left = simd.splat_f32s(unsafe { *a.add(row * product.a.row) });
+            let left = simd.splat_f32s(unsafe { *a[row / 4].add(row % 4 * product.a.row) });
             for (sum, right) in sums.iter_mut().zip(right) {
                 *sum = simd.mul_add_e_f32s(left, right, *sum);
             }
         }
-        a = a.wrapping_add(product.a.column);
+        a = a.map(|a| a.wrapping_add(product.a.column));
         b = b.wrapping_add(product.b.row);
     }
     sums
@@ -89,7 +94,7 @@ fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
                     };
                     (place as *mut S::f32s).write_unaligned(sum);
                 } else {
-                    let mask = simd.mask_between_m32s(0, last as u32);
+                    let mask = first_lanes(simd, last);
                     let sum = if product.add {
                         simd.add_f32s(simd.mask_load_ptr_f32s(mask, place), *sum)
                     } else {

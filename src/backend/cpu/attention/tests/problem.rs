@@ -1,6 +1,6 @@
 //! Problems in many layouts, and their solution in f64 by plain loops.
 
-use crate::backend::cpu::gemm::matrix::offset_of;
+use crate::backend::cpu::gemm::matrix::Index;
 use crate::backend::cpu::gemm::testbed::Testbed;
 use crate::plan::kernel::{Attention, AttentionBackward, Dropout};
 use crate::plan::{Access, BufferId, Stream};
@@ -169,7 +169,7 @@ impl Solution {
         let place = |access: &Access, row: usize, column: usize| {
             let (outer, inner) = access.strides.split_at(f.batch.len());
             access.offset
-                + offset_of(&f.batch, outer, index)
+                + Index::new(&f.batch, index).offset(outer)
                 + row * inner[0]
                 + inner.get(1).map_or(0, |stride| column * stride)
         };
