@@ -5,6 +5,7 @@ use pulp::{MemMask, Simd};
 use super::bias::UnitBias;
 use crate::backend::cpu::gemm::matrix::{Matrix, first_lanes};
 use crate::backend::cpu::gemm::tile::load;
+use crate::backend::cpu::math::log2;
 
 /// What the scores of every query of a unit share. Rows of scores lie in whole vectors.
 #[derive(Clone, Copy)]
@@ -202,8 +203,9 @@ pub unsafe fn log_sums<S: Simd>(simd: S, maxima: *mut f32, sums: *const f32, row
     for row in (0..rows).step_by(S::F32_LANES) {
         // SAFETY: as the caller promises.
         unsafe {
-            let log = ln(simd, load(simd, sums.add(row)));
-            let log_sum = simd.add_f32s(load(simd, maxima.add(row)), log);
+            let log2 = log2(simd, load(simd, sums.add(row)));
+            let ln2 = simd.splat_f32s(std::f32::consts::LN_2);
+            let log_sum = simd.mul_add_e_f32s(log2, ln2, load(simd, maxima.add(row)));
             (maxima.add(row) as *mut S::f32s).write_unaligned(log_sum);
         }
     }
@@ -224,14 +226,13 @@ pub unsafe fn dot<S: Simd>(simd: S, a: *const f32, b: *const f32, columns: usize
     simd.reduce_sum_f32s(sum)
 }
 
-/// ln 2 in two parts, the first with few bits, so that a small whole number of it is exact.
-const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-
 /// Exponential of numbers up to about 88, within 2 units in the last place; zero below the normal numbers.
 #[inline(always)]
 pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // x = n·ln 2 + r with |r| ≤ ln 2 / 2. Adding 1.5·2²³ rounds to a whole number and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts, the first with few bits, so that n times it is exact.
+    const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     // exp(r) = 1 + r + r²·p(r): the polynomial of Cephes' expf (Moshier).
     const P: [f32; 6] = [
         1.987_569_1e-4,
@@ -262,41 +263,4 @@ pub fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(mantissa), exponent));
     let small = simd.less_than_f32s(x, simd.splat_f32s(SMALLEST));
     simd.select_f32s(small, simd.splat_f32s(0.0), result)
-}
-
-/// Natural logarithm of finite numbers from 0.75 up, within 2 units in the last place or of 1.
-#[inline(always)]
-pub fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // x = 2ⁿ·(1 + f) with 1 + f between √½ and √2.
-    let half_root = std::f32::consts::FRAC_1_SQRT_2.to_bits();
-    // The polynomial of Cephes' logf (Moshier).
-    const P: [f32; 9] = [
-        7.037_683_6e-2,
-        -1.151_461e-1,
-        1.167_699_9e-1,
-        -1.242_014_1e-1,
-        1.424_932_3e-1,
-        -1.666_805_8e-1,
-        2.000_071_5e-1,
-        -2.499_999_4e-1,
-        3.333_333_1e-1,
-    ];
-    let bits = simd.transmute_u32s_f32s(x);
-    let places = simd.splat_u32s(23);
-    let n = simd.wrapping_dyn_shr_u32s(simd.sub_u32s(bits, simd.splat_u32s(half_root)), places);
-    let mantissa = simd.sub_u32s(bits, simd.wrapping_dyn_shl_u32s(n, places));
-    let f = simd.sub_f32s(simd.transmute_f32s_u32s(mantissa), simd.splat_f32s(1.0));
-    // A small whole number in the low bits of 2²³ is that much more than 2²³.
-    let base = simd.splat_f32s(8_388_608.0);
-    let n = simd.or_u32s(n, simd.transmute_u32s_f32s(base));
-    let n = simd.sub_f32s(simd.transmute_f32s_u32s(n), base);
-    let p = P[1..].iter().fold(simd.splat_f32s(P[0]), |p, &c| {
-        simd.mul_add_e_f32s(p, f, simd.splat_f32s(c))
-    });
-    let square = simd.mul_f32s(f, f);
-    let tail = simd.mul_f32s(simd.mul_f32s(p, f), square);
-    let tail = simd.mul_add_e_f32s(n, simd.splat_f32s(LN2[1]), tail);
-    let tail = simd.mul_add_e_f32s(square, simd.splat_f32s(-0.5), tail);
-    let whole = simd.mul_add_e_f32s(n, simd.splat_f32s(LN2[0]), simd.add_f32s(f, tail));
-    simd.select_f32s(simd.equal_f32s(x, x), whole, x)
 }

@@ -14,6 +14,7 @@ use gemm_common::Parallelism;
 use gemm_f32::gemm::f32::get_gemm_fn;
 use rayon::prelude::*;
 
+use super::rows::{self, CompiledRows};
 use super::{Launch, Memory, Run};
 use crate::plan::Plan;
 use crate::plan::kernel::Gemm;
@@ -23,17 +24,21 @@ use matrix::{Index, Matrix};
 const SMALL: usize = 1 << 22;
 
 /// The kernel `gemm` of `plan`, ready to run.
-pub fn prepare(gemm: &Gemm, _plan: &Plan) -> Box<dyn Run> {
-    assert!(gemm.epilogue.is_none(), "products run without epilogues");
-    Box::new(PreparedGemm { gemm: gemm.clone() })
+pub fn prepare(gemm: &Gemm, plan: &Plan) -> Box<dyn Run> {
+    let epilogue = gemm.epilogue.as_ref();
+    Box::new(PreparedGemm {
+        epilogue: epilogue.map(|epilogue| rows::prepare(epilogue, plan)),
+        gemm: gemm.clone(),
+    })
 }
 
 struct PreparedGemm {
     gemm: Gemm,
+    epilogue: Option<CompiledRows>,
 }
 
 impl Run for PreparedGemm {
-    fn run(&self, memory: &Memory, _launch: &Launch) {
+    fn run(&self, memory: &Memory, launch: &Launch) {
         let gemm = &self.gemm;
         let count = gemm.batch.iter().product();
         if count > 1 && gemm.m * gemm.n * gemm.k <= SMALL {
@@ -43,6 +48,9 @@ impl Run for PreparedGemm {
         } else {
             // The library splits the tiles of `c` over the threads: each is summed along k in the same order whoever does it.
             (0..count).for_each(|index| self.multiply(memory, index, Parallelism::Rayon(0)));
+        }
+        if let Some(epilogue) = &self.epilogue {
+            epilogue.run(memory, launch);
         }
     }
 }
