@@ -4,8 +4,9 @@
 //! scale. Samples are 8 bits between the two passes, as in Pillow; results differ from Pillow's by at most one.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{CroppedImage, Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedCroppedImage, TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use image::RgbImage;
 
@@ -18,21 +19,21 @@ pub struct Resampler(Resizer);
 impl Resampler {
     /// The pixels of `part`, which must lie in `image`, as `size` × `size` interleaved RGB.
     pub fn resize(&mut self, image: &RgbImage, part: CropBox, size: u32) -> Vec<u8> {
-        let source = ImageRef::new(
-            image.width(),
-            image.height(),
-            image.as_raw(),
-            PixelType::U8x3,
-        )
-        .expect("an RgbImage holds three bytes per pixel");
-        let cropped = CroppedImage::new(&source, part.left, part.top, part.width, part.height)
-            .expect("the part lies in the image");
-        let mut resized = Image::new(size, size, PixelType::U8x3);
+        let source =
+            TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())
+                .expect("an RgbImage holds three bytes per pixel");
+        let cropped =
+            TypedCroppedImage::from_ref(&source, part.left, part.top, part.width, part.height)
+                .expect("the part lies in the image");
+        let mut pixels = vec![0; 3 * (size * size) as usize];
+        let mut resized = TypedImage::<U8x3>::from_buffer(size, size, &mut pixels)
+            .expect("three bytes per pixel were just allocated");
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        // By type: the untyped call compiles every pixel format there is, which is most of the build's time.
         self.0
-            .resize(&cropped, &mut resized, &options)
-            .expect("both images have the same pixel type");
-        resized.into_vec()
+            .resize_typed(&cropped, &mut resized, &options)
+            .expect("a convolution of bytes is supported on every processor");
+        pixels
     }
 }
 

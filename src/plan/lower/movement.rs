@@ -12,7 +12,7 @@ use crate::{
 impl Lowering<'_> {
     pub(super) fn concat(&mut self, concat: &ops::Concat, inputs: &[Value]) {
         let out = self.out(0);
-        let whole = Access::plain(&self.output_dims(0).to_vec());
+        let whole = Access::plain(self.output_dims(0));
         let mut before = 0;
         for part in inputs {
             let offset = before * whole.strides[concat.axis];
