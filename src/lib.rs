@@ -8,6 +8,7 @@ pub mod ir;
 pub mod language;
 pub mod listing;
 pub mod optimizer;
+pub mod passes;
 pub mod plan;
 pub mod random;
 pub mod recipe;

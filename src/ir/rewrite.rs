@@ -1,6 +1,8 @@
 //! The one way to change a graph: nodes are added with their dims and origin, consumers are redirected, dead nodes removed, so
 //! the side table never goes stale. Free nodes of arithmetic are in `arithmetic.rs`.
 
+mod redirect;
+
 use super::{
     Graph, NodeIndex, Op, Origin, Own, Root, Value,
     meta::{NodeMeta, meta, meta_mut},
@@ -9,9 +11,8 @@ use super::{
 };
 use luminal::{
     op::{Constant, ConstantValue, Contiguous, Operator},
-    prelude::{Dependency, petgraph},
+    prelude::Dependency,
 };
-use petgraph::{Direction, visit::EdgeRef};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
@@ -235,60 +236,6 @@ impl<'g> Rewriter<'g> {
             .no_delete
             .retain(|n| *n == NodeIndex::end() || kept.contains(n));
         self.graph.to_retrieve.retain(|n| kept.contains(n));
-    }
-
-    /// All readers of a node's output read `by` instead, through their own views: `by` must have the same buffer layout.
-    pub fn replace(&mut self, node: NodeIndex, output: u8, by: &Value) {
-        assert!(
-            by.is_plain(),
-            "a replacement keeps the layout of the buffer"
-        );
-        if (node, output) == (by.node, by.output) {
-            return;
-        }
-        let edges: Vec<_> = self
-            .graph
-            .graph
-            .edges_directed(node, Direction::Outgoing)
-            .map(|e| e.id())
-            .collect();
-        for id in edges {
-            let (_, target) = self
-                .graph
-                .graph
-                .edge_endpoints(id)
-                .expect("the edge was just listed");
-            let Dependency::Data {
-                input_order,
-                output_order,
-                shape,
-            } = self.graph.graph[id]
-            else {
-                continue;
-            };
-            if output_order == output && target != by.node {
-                self.graph.graph.remove_edge(id);
-                let edge = Dependency::Data {
-                    input_order,
-                    output_order: by.output,
-                    shape,
-                };
-                self.graph.graph.add_edge(by.node, target, edge);
-            }
-        }
-        let mut moved = false;
-        for root in &mut meta_mut(self.graph).roots {
-            if (root.node, root.output) == (node, output) {
-                (root.node, root.output, moved) = (by.node, by.output, true);
-            }
-        }
-        if moved {
-            self.graph.retrieve_tensors(by.node);
-            if !meta(self.graph).roots.iter().any(|r| r.node == node) {
-                self.graph.no_delete.remove(&node);
-                self.graph.to_retrieve.remove(&node);
-            }
-        }
     }
 
     /// Removes every node that no root needs. Returns how many.

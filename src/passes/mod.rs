@@ -1,0 +1,66 @@
+//! The passes: the list is the program. Each is a luminal `Compiler`; the verifier runs behind each.
+
+mod fold_constants;
+mod merge_duplicates;
+mod remove_dead;
+
+use crate::ir::{
+    Graph,
+    verify::{Violation, verify},
+};
+use luminal::prelude::{Compiler, ToIdsMut};
+
+/// One pass: what it is called in errors and listings, and what it does to a graph.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    pub name: &'static str,
+    run: fn(&mut Graph),
+}
+
+/// On the model alone.
+pub const BEFORE_GRADIENT: &[Pass] = &[
+    pass("merge duplicates", merge_duplicates::run),
+    pass("fold constants", fold_constants::run),
+    pass("remove dead nodes", remove_dead::run),
+];
+
+/// On the whole training step.
+pub const PASSES: &[Pass] = &[
+    pass("fold constants", fold_constants::run),
+    pass("merge duplicates", merge_duplicates::run),
+    pass("remove dead nodes", remove_dead::run),
+];
+
+const fn pass(name: &'static str, run: fn(&mut Graph)) -> Pass {
+    Pass { name, run }
+}
+
+impl Compiler for Pass {
+    fn compile<T: ToIdsMut>(&self, graph: &mut Graph, _: T) {
+        (self.run)(graph);
+    }
+}
+
+/// A pass left an illegal graph behind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the pass `{pass}` broke a rule of the graph: {violation}")]
+pub struct Broken {
+    pub pass: &'static str,
+    pub violation: Violation,
+}
+
+/// Runs passes in order.
+///
+/// # Errors
+/// If the graph breaks a rule behind one of them.
+pub fn run(passes: &[Pass], graph: &mut Graph) -> Result<(), Broken> {
+    for pass in passes {
+        // Not `Graph::compile`, which also sorts the whole graph for an executor we do not use.
+        pass.compile(graph, ());
+        verify(graph).map_err(|violation| Broken {
+            pass: pass.name,
+            violation,
+        })?;
+    }
+    Ok(())
+}
