@@ -22,7 +22,7 @@ impl SourceFile {
 }
 
 /// A piece of a source text, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Span {
     pub file: Arc<SourceFile>,
     pub range: Range<usize>,
@@ -89,6 +89,13 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Position { line, column } = self.position();
         write!(f, "{}:{line}:{column}", self.file.path)
+    }
+}
+
+/// As `Display`: the text of a file has no place in a debug print of its tree.
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 

@@ -1,5 +1,168 @@
 //! Recipes: one whole experiment on one screen, in plain YAML.
+//!
+//! ```text
+//! file, --set -> tree of nodes -> values by the table FIELDS -> Recipe
+//! ```
 
+mod check;
+mod fields;
+mod kind;
 mod model;
+mod reader;
+mod set;
+mod typed;
 
+pub use fields::{FIELDS, Fallback, Field, Range, markdown};
+pub use kind::Kind;
 pub use model::{GraphRef, Value};
+pub use typed::{
+    Crop, Data, Images, Optimizer, OptimizerName, Precision, Schedule, ScheduleName, Train,
+};
+
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Result, SourceFile, Span},
+    language::yaml,
+};
+use include_dir::{Dir, include_dir};
+use serde_yaml::{Mapping, Value as Yaml};
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/recipes");
+
+/// A whole experiment, every key with its value.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The name of its file without `.yaml`.
+    pub name: String,
+    pub doc: String,
+    pub model: GraphRef,
+    pub data: Data,
+    pub train: Train,
+    /// Where the keys stand that were written.
+    spans: HashMap<&'static str, Span>,
+}
+
+impl Recipe {
+    /// Loads a path (anything with a `/` or ending in `.yaml`), `./recipes/NAME.yaml`, or the built-in recipe NAME, and
+    /// writes each `PATH=VALUE` of `sets` into it.
+    ///
+    /// # Errors
+    /// A recipe that is not there, and every mistake in it that shows without its graphs.
+    pub fn load(name_or_path: &str, sets: &[String]) -> Result<Self> {
+        let file = find(name_or_path)?;
+        let stem = Path::new(name_or_path).file_stem();
+        let name = stem.map_or(name_or_path.into(), |stem| stem.to_string_lossy());
+        Self::parse(&file, &name, sets)
+    }
+
+    /// Parses the text of a recipe, as [`Recipe::load`] does.
+    pub fn parse(file: &Arc<SourceFile>, name: &str, sets: &[String]) -> Result<Self> {
+        let mut root = yaml::parse(&Span::new(file, 0..file.text.len()))?;
+        let mut found = Vec::new();
+        for argument in sets {
+            if let Err(errors) = set::set(&mut root, argument) {
+                found.extend(errors.0);
+            }
+        }
+        let mut values = reader::read(&root, found)?;
+        let recipe = Recipe {
+            name: name.to_owned(),
+            doc: values.take("doc"),
+            model: values.model.clone(),
+            data: values.take("data"),
+            train: values.take("train"),
+            spans: values.spans,
+        };
+        Diagnostics::unless(check::check(&recipe), recipe)
+    }
+
+    /// Where a key stands, `train.batch`; nothing for one left to its default.
+    pub fn span(&self, path: &str) -> Option<&Span> {
+        self.spans.get(path)
+    }
+
+    /// The resolved recipe: every key with its value, the same bytes everywhere. It parses back to an equal recipe.
+    pub fn to_yaml(&self) -> String {
+        let mut root = Mapping::new();
+        root.insert("doc".into(), self.doc.clone().into());
+        root.insert("model".into(), self.model.to_yaml());
+        for (key, part) in [
+            ("data", serde_yaml::to_value(&self.data)),
+            ("train", serde_yaml::to_value(&self.train)),
+        ] {
+            let part = part.expect("structs of numbers and texts are always YAML");
+            root.insert(key.into(), plain_numbers(part));
+        }
+        serde_yaml::to_string(&root).expect("a tree of plain values is always YAML")
+    }
+}
+
+/// Equal recipes say the same; where they say it does not matter.
+impl PartialEq for Recipe {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.doc == other.doc
+            && self.model == other.model
+            && self.data == other.data
+            && self.train == other.train
+    }
+}
+
+/// The recipes inside the binary with their `doc`, by name.
+pub fn builtin() -> Vec<(String, String)> {
+    let files = BUILT_IN.files().filter_map(|file| {
+        let name = file.path().file_stem()?.to_str()?;
+        let recipe = Recipe::parse(&built_in(name)?, name, &[]);
+        Some((name.to_owned(), recipe.ok()?.doc))
+    });
+    let mut recipes: Vec<_> = files.collect();
+    recipes.sort();
+    recipes
+}
+
+fn built_in(name: &str) -> Option<Arc<SourceFile>> {
+    let path = format!("{name}.yaml");
+    let text = BUILT_IN.get_file(&path)?.contents_utf8()?;
+    Some(SourceFile::new(format!("recipes/{path}"), text))
+}
+
+fn find(name_or_path: &str) -> Result<Arc<SourceFile>> {
+    if name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".yaml") {
+        return yaml::read(Path::new(name_or_path), name_or_path);
+    }
+    let local = format!("recipes/{name_or_path}.yaml");
+    if Path::new(&local).is_file() {
+        return yaml::read(Path::new(&local), &local);
+    }
+    built_in(name_or_path).ok_or_else(|| {
+        let names: Vec<_> = builtin().into_iter().map(|(name, _)| name).collect();
+        let message = format!("there is no recipe `{name_or_path}`");
+        Diagnostic::error("unknown-recipe", message)
+            .help(format!("give a path, or one of {}", names.join(", ")))
+            .suggest(name_or_path, names.iter().map(String::as_str))
+            .into()
+    })
+}
+
+/// Numbers as a person writes them: 100, not 100.0. The table knows which are whole.
+fn plain_numbers(value: Yaml) -> Yaml {
+    match value {
+        Yaml::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                (float as i64).into()
+            }
+            _ => Yaml::Number(number),
+        },
+        Yaml::Sequence(items) => items.into_iter().map(plain_numbers).collect(),
+        Yaml::Mapping(entries) => {
+            let plain = entries
+                .into_iter()
+                .map(|(key, value)| (key, plain_numbers(value)));
+            Yaml::Mapping(plain.collect())
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;
