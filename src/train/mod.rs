@@ -3,15 +3,20 @@
 mod canvas;
 pub mod checkpoint;
 pub mod curve;
+mod gallery;
 pub mod metrics;
 pub mod mismatch;
 pub mod output;
 pub mod pictures;
+pub mod progress;
 pub mod replace;
+mod resume;
+pub mod run;
 pub mod schedule;
 pub mod signals;
 pub mod step;
 pub mod tensor_file;
+pub mod trainer;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,10 @@
 //! units hidden.
 
 use crate::random::Key;
-use crate::train::step::{Draw, Part, Step, StepError, WeightInfo};
+use crate::train::{
+    signals::Stop,
+    step::{Draw, Part, Step, StepError, WeightInfo},
+};
 
 /// Units per side of an image.
 const UNITS: usize = 2;
@@ -21,6 +24,16 @@ pub struct Linear {
     image: Vec<f32>,
     decoder: Vec<f32>,
     mask: Vec<f32>,
+    /// Runs of [`Step::accumulate`] so far.
+    pub runs: u64,
+    /// What happens at a run, by its number.
+    pub accident: Option<(u64, Accident)>,
+}
+
+pub enum Accident {
+    LossIsNan,
+    GradientIsInfinite,
+    Signal(Stop),
 }
 
 impl Linear {
@@ -43,6 +56,8 @@ impl Linear {
             image: Vec::new(),
             decoder: Vec::new(),
             mask: Vec::new(),
+            runs: 0,
+            accident: None,
         };
         let key = Key::new(5);
         let start: Vec<f32> = (0..9).map(|i| key.normal(i) as f32 * 0.1).collect();
@@ -143,6 +158,17 @@ impl Step for Linear {
             for (sum, g) in state[slot(Part::Gradient)].iter_mut().zip(gradient) {
                 *sum += (g / values / accumulations) as f32;
             }
+        }
+        self.runs += 1;
+        match &self.accident {
+            Some((run, accident)) if *run == self.runs => match accident {
+                Accident::LossIsNan => return Ok(f32::NAN),
+                Accident::GradientIsInfinite => {
+                    self.state[BIAS][slot(Part::Gradient)][0] = f32::INFINITY
+                }
+                Accident::Signal(stop) => drop(stop.request()),
+            },
+            _ => {}
         }
         Ok((loss / values) as f32)
     }

@@ -1,0 +1,307 @@
+//! Tells a person at a terminal, or a log file, how a run is doing.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    metrics::Record,
+    run::{Event, Observer, Started},
+};
+
+/// A line that moves with every step on a terminal, and elsewhere a line every so many steps; messages in between.
+pub struct Progress {
+    sink: Sink,
+    log_every: u64,
+    goal: u64,
+    pace: Pace,
+}
+
+enum Sink {
+    Bar(ProgressBar),
+    /// A lost line of progress is no reason to stop: errors of the writer are passed over.
+    Lines(Box<dyn Write>),
+}
+
+impl Progress {
+    /// Writes to standard error. `log_every` counts steps and matters only where standard error is no terminal.
+    pub fn stderr(log_every: u64) -> Self {
+        let sink = match io::stderr().is_terminal() {
+            true => Sink::Bar(new_bar()),
+            false => Sink::Lines(Box::new(io::stderr())),
+        };
+        Self::new(sink, log_every)
+    }
+
+    /// Writes plain lines.
+    pub fn lines(to: impl Write + 'static, log_every: u64) -> Self {
+        Self::new(Sink::Lines(Box::new(to)), log_every)
+    }
+
+    fn new(sink: Sink, log_every: u64) -> Self {
+        Self {
+            sink,
+            log_every: log_every.max(1),
+            goal: 0,
+            pace: Pace::default(),
+        }
+    }
+
+    fn say(&mut self, message: &str) {
+        match &mut self.sink {
+            Sink::Bar(bar) => bar.println(message),
+            Sink::Lines(to) => drop(writeln!(to, "{message}")),
+        }
+    }
+
+    fn begin(&mut self, started: &Started) {
+        self.goal = started.goal;
+        self.say(&describe(started));
+        if let Sink::Bar(bar) = &self.sink {
+            bar.set_length(started.goal);
+            bar.set_position(started.step);
+        }
+    }
+
+    fn step(&mut self, record: &Record) {
+        self.pace.add(record);
+        let told = self.pace.tell(record, self.goal);
+        let due = record.step.is_multiple_of(self.log_every)
+            || record.step == self.goal
+            || self.pace.steps_seen == 1;
+        match &mut self.sink {
+            Sink::Bar(bar) => {
+                bar.set_message(told);
+                bar.set_position(record.step);
+            }
+            Sink::Lines(to) if due => drop(writeln!(to, "{told}")),
+            Sink::Lines(_) => {}
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started(started) => self.begin(&started),
+            Event::Step(record) => self.step(record),
+            Event::SetAside(folder) => {
+                self.say(&format!("moved the earlier run to {}", folder.display()))
+            }
+            Event::Damaged(error) => {
+                self.say(&format!("passed over a damaged checkpoint: {error}"))
+            }
+            Event::NothingToResume(folder) => {
+                let folder = folder.display();
+                self.say(&format!(
+                    "found no checkpoint in {folder}: starting at step 0"
+                ));
+            }
+            Event::RecipeChanged { was, is } => {
+                self.say("the recipe is not the one of the checkpoint:");
+                self.say(&changed_lines(was, is));
+            }
+            Event::Resumed { checkpoint, step } => {
+                self.say(&format!(
+                    "resumed behind step {step} from {}",
+                    checkpoint.display()
+                ));
+            }
+            Event::Saved(path) => self.say(&format!("saved {}", path.display())),
+            Event::Drawn(path) => self.say(&format!("drew {}", path.display())),
+            Event::Stopping => {
+                self.say("stopping: saving the last step; a second signal ends at once")
+            }
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Sink::Bar(bar) = &self.sink {
+            // The last state stays on the screen.
+            bar.abandon();
+        }
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{percent:>3} % {bar:16.cyan/blue.dim} {wide_msg}")
+        .expect("the template has only known keys")
+        .progress_chars("━╸─");
+    ProgressBar::new(0).with_style(style)
+}
+
+/// How fast a run goes, over about the last twenty steps.
+#[derive(Debug, Default)]
+struct Pace {
+    steps: f64,
+    images: f64,
+    seconds: f64,
+    waited: f64,
+    steps_seen: u64,
+}
+
+impl Pace {
+    const KEEP: f64 = 0.95;
+
+    fn add(&mut self, record: &Record) {
+        let add = |mean: &mut f64, value: f64| *mean = Self::KEEP * *mean + value;
+        add(&mut self.steps, 1.0);
+        add(&mut self.images, record.images_per_s * record.seconds);
+        add(&mut self.seconds, record.seconds);
+        add(&mut self.waited, record.data_wait);
+        self.steps_seen += 1;
+    }
+
+    fn tell(&self, record: &Record, goal: u64) -> String {
+        let left = (goal - record.step) as f64 * self.seconds / self.steps;
+        format!(
+            "step {}/{goal}  loss {:.4}  lr {:.2e}  grad norm {:.2}  {:.1} images/s  waiting for data {:.0} %  ETA {}",
+            record.step,
+            record.loss,
+            record.lr,
+            record.grad_norm,
+            self.images / self.seconds,
+            100.0 * self.waited / self.seconds,
+            duration(left),
+        )
+    }
+}
+
+/// `training on 400 images: steps 1 to 200, batch 16 as 2 × 8, base lr 1.00e-3`
+fn describe(started: &Started) -> String {
+    let Started {
+        images,
+        batch,
+        micro_batch,
+        step,
+        goal,
+        total,
+        rates,
+    } = *started;
+    let of_all = if goal < total {
+        format!(" of {total}")
+    } else {
+        String::new()
+    };
+    if step >= goal {
+        return format!("nothing to do: step {step} is made, and the run ends at {goal}{of_all}");
+    }
+    let parts = match batch / micro_batch {
+        1 => String::new(),
+        parts => format!(" as {parts} × {micro_batch}"),
+    };
+    format!(
+        "training on {images} images: steps {} to {goal}{of_all}, batch {batch}{parts}, base lr {:.2e}",
+        step + 1,
+        rates.base
+    )
+}
+
+/// The lines that only one of two texts has.
+fn changed_lines(was: &str, is: &str) -> String {
+    let only = |sign: &str, text: &str, other: &str| {
+        let other: Vec<_> = other.lines().collect();
+        let lines = text.lines().filter(|line| !other.contains(line));
+        lines
+            .map(|line| format!("  {sign} {line}"))
+            .collect::<Vec<_>>()
+    };
+    [only("-", was, is), only("+", is, was)].concat().join("\n")
+}
+
+/// `42s`, `3m 05s`, `2h 07m`, `4d 11h`
+fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m {:02}s", s / 60, s % 60),
+        3600..86_400 => format!("{}h {:02}m", s / 3600, s / 60 % 60),
+        _ => format!("{}d {:02}h", s / 86_400, s / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, path::Path, rc::Rc};
+
+    use super::*;
+    use crate::train::schedule::Rates;
+
+    #[derive(Clone, Default)]
+    struct Page(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn record(step: u64) -> Record {
+        Record {
+            step,
+            epoch: 0,
+            loss: 0.5,
+            lr: 1e-3,
+            grad_norm: 1.234,
+            images_per_s: 64.0,
+            data_wait: 0.01,
+            seconds: 0.25,
+        }
+    }
+
+    #[test]
+    fn plain_lines_tell_what_a_person_wants_to_know() {
+        let page = Page::default();
+        let mut progress = Progress::lines(page.clone(), 50);
+        progress.observe(Event::Started(Started {
+            images: 400,
+            batch: 16,
+            micro_batch: 8,
+            step: 0,
+            goal: 120,
+            total: 1000,
+            rates: Rates {
+                base: 1e-3,
+                warmup: 1e-6,
+                min: 0.0,
+            },
+        }));
+        for step in 1..=120 {
+            progress.observe(Event::Step(&record(step)));
+        }
+        progress.observe(Event::Saved(Path::new("a/step_000120.safetensors")));
+        let text = String::from_utf8(page.0.borrow().clone()).expect("text");
+        let line = |step: u64, eta: &str| {
+            format!(
+                "step {step}/120  loss 0.5000  lr 1.00e-3  grad norm 1.23  64.0 images/s  waiting for data 4 %  ETA {eta}"
+            )
+        };
+        let expected = [
+            "training on 400 images: steps 1 to 120 of 1000, batch 16 as 2 × 8, base lr 1.00e-3"
+                .to_owned(),
+            line(1, "30s"),
+            line(50, "18s"),
+            line(100, "5s"),
+            line(120, "0s"),
+            "saved a/step_000120.safetensors".to_owned(),
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn durations_have_two_parts() {
+        let told = [41.6, 185.0, 7620.0, 385_200.0].map(duration);
+        assert_eq!(told, ["42s", "3m 05s", "2h 07m", "4d 11h"]);
+    }
+
+    #[test]
+    fn changed_lines_show_both_sides() {
+        assert_eq!(changed_lines("a\nb\nc", "a\nB\nc"), "  - b\n  + B");
+    }
+}

@@ -1,0 +1,207 @@
+//! What goes into a run, what is told while it goes on, and what comes out.
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    checkpoint::CheckpointError,
+    metrics::Record,
+    output::Output,
+    schedule::{Rates, ScheduleConfig, ScheduleError},
+    step::{Step, StepError},
+};
+use crate::data::{DataConfig, DataError};
+
+/// A training run, as a recipe and the command line describe it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Stands above the loss curve: the recipe's name.
+    pub title: String,
+    /// The resolved recipe; kept beside the results and in each checkpoint.
+    pub recipe: String,
+    pub output: Output,
+    /// Goes on from the latest checkpoint in the output folder, to the same bits as if the run had not been interrupted.
+    pub resume: bool,
+    /// Its seed is the run's.
+    pub data: DataConfig,
+    /// Images per optimizer step; a multiple of the program's micro-batch.
+    pub batch: usize,
+    pub epochs: f64,
+    pub schedule: ScheduleConfig,
+    /// Stops after so many optimizer steps, counted from the start of the run. The schedule stays that of the whole run.
+    pub steps: Option<u64>,
+    /// Optimizer steps between checkpoints; 0 for only one at the end.
+    pub checkpoint_every: u64,
+    /// How many checkpoints stay.
+    pub keep: NonZeroUsize,
+    /// Optimizer steps between pictures; 0 for only one at the end.
+    pub picture_every: u64,
+}
+
+/// The compiled programs of a run.
+pub struct Programs<'a> {
+    /// Trains.
+    pub training: &'a mut dyn Step,
+    /// The forward pass alone, without what is random in training except for the masks; keeps the outputs `decoder` and
+    /// `mask`. Draws the pictures; without it there are none.
+    pub pictures: Option<&'a mut dyn Step>,
+}
+
+/// Something that happened, in the order it happens.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// What an earlier run wrote into the output folder now lies in this one.
+    SetAside(&'a Path),
+    /// A newer checkpoint is damaged and was passed over.
+    Damaged(&'a CheckpointError),
+    /// There is nothing to resume in this folder: the run starts at step 0.
+    NothingToResume(&'a Path),
+    /// The recipe is not the one the checkpoint was written with.
+    RecipeChanged {
+        was: &'a str,
+        is: &'a str,
+    },
+    Resumed {
+        checkpoint: &'a Path,
+        step: u64,
+    },
+    /// Training begins.
+    Started(Started),
+    /// An optimizer step was made.
+    Step(&'a Record),
+    /// A checkpoint is on the disk.
+    Saved(&'a Path),
+    /// A picture is on the disk.
+    Drawn(&'a Path),
+    /// Someone asked to stop; the state is being saved.
+    Stopping,
+}
+
+/// Where a run begins and how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Started {
+    /// Images found.
+    pub images: usize,
+    /// Images per optimizer step.
+    pub batch: usize,
+    pub micro_batch: usize,
+    /// Optimizer steps already made.
+    pub step: u64,
+    /// Optimizer steps made when this run ends.
+    pub goal: u64,
+    /// Optimizer steps of the whole schedule.
+    pub total: u64,
+    pub rates: Rates,
+}
+
+/// Hears of what happens.
+pub trait Observer {
+    fn observe(&mut self, event: Event<'_>);
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Optimizer steps made, those before a resume included.
+    pub step: u64,
+    /// Optimizer steps of the whole schedule.
+    pub total: u64,
+    /// Loss of the last step made in this session; `None` if there was none to make.
+    pub loss: Option<f32>,
+    /// Time of this session's steps, in seconds.
+    pub seconds: f64,
+    /// Images of this session's steps.
+    pub images: u64,
+    /// The last checkpoint, this session's or the one it started from.
+    pub checkpoint: Option<PathBuf>,
+    /// The last picture of this session.
+    pub picture: Option<PathBuf>,
+    /// Whether it was asked to stop before its goal.
+    pub interrupted: bool,
+}
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("cannot write {}: {source}", path.display())]
+    Output { path: PathBuf, source: io::Error },
+    #[error("the batch of {batch} images is no multiple of the micro-batch of {micro_batch}")]
+    MicroBatch { batch: usize, micro_batch: usize },
+    /// The run would not go on to the same bits.
+    #[error("{what} was {then} when the checkpoint was written and is {now} now")]
+    Changed {
+        what: &'static str,
+        then: String,
+        now: String,
+    },
+    #[error(
+        "the {what} of step {step} is {value}, in a batch of {}{}",
+        files_told(files),
+        last_good(checkpoint)
+    )]
+    NonFinite {
+        what: &'static str,
+        value: f32,
+        /// The step that could not be made, counted from 1.
+        step: u64,
+        /// The images it saw.
+        files: Vec<String>,
+        /// The last checkpoint, from before it.
+        checkpoint: Option<PathBuf>,
+    },
+}
+
+impl TrainError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Data(error) => error.help(),
+            Self::Checkpoint(error) => error.help(),
+            Self::Schedule(_) | Self::Step(_) => return None,
+            Self::Output { .. } => "free some space, or give another folder with --output".into(),
+            Self::MicroBatch { batch, .. } => format!("give a --micro-batch that divides {batch}"),
+            Self::Changed { .. } => {
+                "undo the change to go on to the same bits, or start anew without --resume".into()
+            }
+            Self::NonFinite { .. } => {
+                "look at these images; a lower train.schedule.base_lr or a longer warm-up often helps, then go on with --resume"
+                    .into()
+            }
+        };
+        Some(help)
+    }
+
+    /// Whether the state of the last optimizer step is sound, so that it is worth keeping.
+    pub(super) fn leaves_state_sound(&self) -> bool {
+        matches!(self, Self::Data(_) | Self::Output { .. })
+    }
+}
+
+/// So many files are named in a message.
+const TOLD: usize = 16;
+
+fn files_told(files: &[String]) -> String {
+    let first = files[..files.len().min(TOLD)].join(", ");
+    match files.len().saturating_sub(TOLD) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+fn last_good(checkpoint: &Option<PathBuf>) -> String {
+    match checkpoint {
+        Some(path) => format!("; the last good checkpoint is {}", path.display()),
+        None => "; there is no checkpoint from before it".into(),
+    }
+}
