@@ -7,3 +7,4 @@ mod programs;
 mod random;
 mod rows;
 mod take;
+mod throughput;

@@ -122,8 +122,16 @@ impl WithSimd for Vectors {
         // SAFETY: promised to `Columns::run`.
         unsafe {
             match columns.reduction {
-                Reduction::Sum => columns.reduce(s, |a, b| s.add_f32s(a, b)),
-                Reduction::Max => columns.reduce(s, |a, b| math::max(s, b, a)),
+                Reduction::Sum => columns.reduce(
+                    s,
+                    #[inline(always)]
+                    |a, b| s.add_f32s(a, b),
+                ),
+                Reduction::Max => columns.reduce(
+                    s,
+                    #[inline(always)]
+                    |a, b| math::max(s, b, a),
+                ),
             }
         }
     }

@@ -57,7 +57,7 @@ pub fn prepare(fold: &Fold, plan: &Plan) -> CompiledFold {
         strides: order.iter().map(|&a| strides[a]).collect(),
     };
     let mut accesses: Vec<Access> = (fold.operands.iter())
-        .map(access)
+        .map(Operand::access)
         .map(|access| reorder(access.offset, access.strides.clone()))
         .collect();
     accesses.extend(fold.results.iter().map(|result| {
@@ -116,12 +116,6 @@ pub fn prepare(fold: &Fold, plan: &Plan) -> CompiledFold {
     }
 }
 
-fn access(operand: &Operand) -> &Access {
-    match operand {
-        Operand::Memory(_, access) | Operand::Draw(_, access) => access,
-    }
-}
-
 /// Whether memory runs along reduced axes rather than kept ones.
 fn folds_along_memory(fold: &Fold) -> bool {
     let innermost = |dims: &[usize], first: usize| {
@@ -132,7 +126,7 @@ fn folds_along_memory(fold: &Fold) -> bool {
         return true;
     };
     let along = |axis: Option<usize>| {
-        let unit = |operand: &&Operand| axis.is_some_and(|a| access(operand).strides[a] == 1);
+        let unit = |operand: &&Operand| axis.is_some_and(|a| operand.access().strides[a] == 1);
         fold.operands.iter().filter(unit).count()
     };
     along(innermost(&fold.reduced, 0)) > along(Some(kept))

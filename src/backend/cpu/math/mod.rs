@@ -6,7 +6,7 @@
 use pulp::Simd;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 /// 1.5·2²³: adding it to a float of magnitude below 2²² rounds that float to a whole number held in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
@@ -155,9 +155,10 @@ pub fn sin<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     );
     let quarter = simd.transmute_u32s_f32s(shifted);
     let turns = simd.sub_f32s(shifted, simd.splat_f32s(ROUND));
-    let r = HALF_PI.iter().fold(x, |r, &part| {
-        simd.negate_mul_add_e_f32s(turns, simd.splat_f32s(part), r)
-    });
+    let mut r = x;
+    for part in HALF_PI {
+        r = simd.negate_mul_add_e_f32s(turns, simd.splat_f32s(part), r);
+    }
     let square = simd.mul_f32s(r, r);
     let sine = simd.mul_add_e_f32s(simd.mul_f32s(r, square), horner(simd, square, &SINE), r);
     let bend = simd.mul_f32s(square, horner(simd, square, &COSINE));
@@ -241,6 +242,13 @@ pub fn remainder<S: Simd>(a: S::f32s, b: S::f32s) -> S::f32s {
 #[inline(always)]
 pub fn max<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_f32s(b, a), a, b)
+}
+
+/// 1 where `a` is less than `b`, else 0.
+#[inline(always)]
+pub fn less<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    let (one, zero) = (simd.splat_f32s(1.0), simd.splat_f32s(0.0));
+    simd.select_f32s(simd.less_than_f32s(a, b), one, zero)
 }
 
 /// `c[0] + x·(c[1] + x·(c[2] + …))`

@@ -29,18 +29,22 @@ impl WithSimd for Map<'_> {
     }
 }
 
-/// Results for each argument, one list per instruction set this processor has.
+/// What an operation gives with each instruction set this processor has.
+pub fn everywhere<T, W: WithSimd<Output = T>>(op: impl Fn() -> W) -> Vec<T> {
+    let mut results = vec![Simd::vectorize(Scalar::new(), op())];
+    #[cfg(target_arch = "x86_64")]
+    {
+        results.extend(pulp::x86::V3::try_new().map(|s| Simd::vectorize(s, op())));
+        results.extend(pulp::x86::V4::try_new().map(|s| Simd::vectorize(s, op())));
+    }
+    results
+}
+
+/// Results for each argument, one list per instruction set.
 fn evaluate(function: Function, x: &[f32]) -> Vec<Vec<f32>> {
     let mut padded = x.to_vec();
     padded.resize(x.len().next_multiple_of(16), 1.0);
-    let mut results = vec![Simd::vectorize(Scalar::new(), Map(function, &padded))];
-    #[cfg(target_arch = "x86_64")]
-    {
-        results
-            .extend(pulp::x86::V3::try_new().map(|s| Simd::vectorize(s, Map(function, &padded))));
-        results
-            .extend(pulp::x86::V4::try_new().map(|s| Simd::vectorize(s, Map(function, &padded))));
-    }
+    let mut results = everywhere(|| Map(function, &padded));
     for result in &mut results {
         result.truncate(x.len());
     }

@@ -5,12 +5,15 @@ use pulp::{Arch, Simd, WithSimd};
 use super::code::Op;
 use crate::backend::cpu::math;
 
+#[cfg(test)]
+mod tests;
+
 /// Element `(i, j)` of an argument lies at `at + i·row + j·lane`.
 #[derive(Debug, Clone, Copy)]
 pub struct Arg {
     pub at: *const f32,
     pub row: usize,
-    /// 1, or 0 for one value per row.
+    /// 1, or 0 for one value per row; not all arguments have one value per row of more than one element.
     pub lane: usize,
 }
 
@@ -46,28 +49,50 @@ impl WithSimd for Vectors {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         let Vectors(apply) = self;
+        // Functions of vectors must be inlined to be compiled for the instruction set.
+        macro_rules! map {
+            (|$args:pat_param| $value:expr) => {
+                apply.map(
+                    s,
+                    #[inline(always)]
+                    |$args| $value,
+                )
+            };
+        }
         match apply.op {
-            Op::Add => apply.map(s, |[a, b]| s.add_f32s(a, b)),
-            Op::Sub => apply.map(s, |[a, b]| s.sub_f32s(a, b)),
-            Op::Mul => apply.map(s, |[a, b]| s.mul_f32s(a, b)),
-            Op::MulAdd => apply.map(s, |[a, b, c]| s.mul_add_e_f32s(a, b, c)),
-            Op::MulSub => apply.map(s, |[a, b, c]| s.mul_add_e_f32s(a, b, s.neg_f32s(c))),
-            Op::NegMulAdd => apply.map(s, |[a, b, c]| s.negate_mul_add_e_f32s(a, b, c)),
-            Op::Neg => apply.map(s, |[a]| s.neg_f32s(a)),
-            Op::Mod => apply.map(s, |[a, b]| math::remainder::<S>(a, b)),
-            Op::Less => {
-                let (one, zero) = (s.splat_f32s(1.0), s.splat_f32s(0.0));
-                apply.map(s, |[a, b]| s.select_f32s(s.less_than_f32s(a, b), one, zero))
-            }
-            Op::Recip => apply.map(s, |[a]| s.div_f32s(s.splat_f32s(1.0), a)),
-            Op::Sqrt => apply.map(s, |[a]| s.sqrt_f32s(a)),
-            Op::Exp2 => apply.map(s, |[a]| math::exp2(s, a)),
-            Op::Log2 => apply.map(s, |[a]| math::log2(s, a)),
-            Op::Sin => apply.map(s, |[a]| math::sin(s, a)),
-            Op::Abs => apply.map(s, |[a]| s.abs_f32s(a)),
-            Op::Erf => apply.map(s, |[a]| math::erf(s, a)),
-            Op::RowSum => apply.reduce(s, 0.0, |a, b| s.add_f32s(a, b)),
-            Op::RowMax => apply.reduce(s, f32::NEG_INFINITY, |a, b| math::max(s, b, a)),
+            Op::Add => map!(|[a, b]| s.add_f32s(a, b)),
+            Op::Sub => map!(|[a, b]| s.sub_f32s(a, b)),
+            Op::Mul => map!(|[a, b]| s.mul_f32s(a, b)),
+            Op::MulAdd => map!(|[a, b, c]| s.mul_add_e_f32s(a, b, c)),
+            Op::MulSub => map!(|[a, b, c]| s.mul_add_e_f32s(a, b, s.neg_f32s(c))),
+            Op::NegMulAdd => map!(|[a, b, c]| s.negate_mul_add_e_f32s(a, b, c)),
+            Op::Neg => map!(|[a]| s.neg_f32s(a)),
+            Op::Mod => map!(|[a, b]| math::remainder::<S>(a, b)),
+            Op::Less => map!(|[a, b]| math::less(s, a, b)),
+            Op::Recip => map!(|[a]| s.div_f32s(s.splat_f32s(1.0), a)),
+            Op::Sqrt => map!(|[a]| s.sqrt_f32s(a)),
+            Op::Exp2 => map!(|[a]| math::exp2(s, a)),
+            Op::Log2 => map!(|[a]| math::log2(s, a)),
+            Op::Sin => map!(|[a]| math::sin(s, a)),
+            Op::Abs => map!(|[a]| s.abs_f32s(a)),
+            Op::Erf => map!(|[a]| math::erf(s, a)),
+            Op::RowSum => apply.reduce(
+                s,
+                0.0,
+                #[inline(always)]
+                |a, b| s.add_f32s(a, b),
+                #[inline(always)]
+                |v| s.reduce_sum_f32s(v),
+            ),
+            // No NaN survives `max`, so whatever the instructions make of one does not matter.
+            Op::RowMax => apply.reduce(
+                s,
+                f32::NEG_INFINITY,
+                #[inline(always)]
+                |a, b| math::max(s, b, a),
+                #[inline(always)]
+                |v| s.reduce_max_f32s(v),
+            ),
         }
     }
 }
@@ -76,9 +101,21 @@ impl Apply {
     #[inline(always)]
     fn map<S: Simd, const N: usize>(&self, simd: S, f: impl Fn([S::f32s; N]) -> S::f32s) {
         let (rows, width) = self.flattened::<N>();
-        for i in 0..rows {
-            // SAFETY: row `i` of every argument and of the result holds `width` elements.
-            unsafe { self.map_row(simd, i, width, &f) }
+        // In a row of one element, all arguments are read alike.
+        let varies = |k: usize| self.args[k].lane != 0 || width == 1;
+        let pattern: usize = (0..N).map(|k| (varies(k) as usize) << k).sum();
+        debug_assert!(pattern > 0, "what is computed varies with some argument");
+        // SAFETY: every row of the arguments and of the result holds `width` elements.
+        unsafe {
+            match pattern {
+                0b001 if N > 1 => self.map_rows::<S, N, 0b001>(simd, rows, width, f),
+                0b010 if N > 1 => self.map_rows::<S, N, 0b010>(simd, rows, width, f),
+                0b011 if N > 2 => self.map_rows::<S, N, 0b011>(simd, rows, width, f),
+                0b100 if N > 2 => self.map_rows::<S, N, 0b100>(simd, rows, width, f),
+                0b101 if N > 2 => self.map_rows::<S, N, 0b101>(simd, rows, width, f),
+                0b110 if N > 2 => self.map_rows::<S, N, 0b110>(simd, rows, width, f),
+                _ => self.map_rows::<S, N, 0b111>(simd, rows, width, f),
+            }
         }
     }
 
@@ -93,53 +130,67 @@ impl Apply {
         }
     }
 
+    /// Argument `k` varies along the row where bit `k` of `VARIES` is set; the others are one value per row.
+    ///
+    /// # Safety
+    /// Every row of the arguments and of the result must hold `width` elements.
     #[inline(always)]
-    unsafe fn map_row<S: Simd, const N: usize>(
+    unsafe fn map_rows<S: Simd, const N: usize, const VARIES: usize>(
         &self,
         simd: S,
-        i: usize,
+        rows: usize,
         width: usize,
-        f: &impl Fn([S::f32s; N]) -> S::f32s,
+        f: impl Fn([S::f32s; N]) -> S::f32s,
     ) {
-        // SAFETY: vectors are read and written inside the row, or at `still`.
-        unsafe {
-            let out = self.out.add(i * self.out_row);
-            let at: [*const f32; N] = std::array::from_fn(|k| {
-                let arg = &self.args[k];
-                arg.at.add(i * arg.row)
-            });
-            // One value per row becomes a vector at which the pointer stands still.
-            let still: [S::f32s; N] = std::array::from_fn(|k| simd.splat_f32s(*at[k]));
-            let from: [(*const f32, usize); N] = std::array::from_fn(|k| match self.args[k].lane {
-                0 => ((&raw const still[k]).cast(), 0),
-                _ => (at[k], usize::MAX),
-            });
-            let vectors = |j: usize| -> [S::f32s; N] {
-                std::array::from_fn(|k| load::<S>(from[k].0.add(j & from[k].1)))
-            };
-            if width < S::F32_LANES {
-                let part = std::array::from_fn(|k| match self.args[k].lane {
-                    0 => still[k],
-                    _ => load_part(simd, at[k], width, 0.0),
-                });
-                store_part::<S>(out, f(part), width);
-                return;
+        let varies = |k: usize| VARIES >> k & 1 == 1;
+        let rest = width % S::F32_LANES;
+        for i in 0..rows {
+            // SAFETY: vectors are read and written inside the row.
+            unsafe {
+                let out = self.out.add(i * self.out_row);
+                let at: [*const f32; N] =
+                    std::array::from_fn(|k| self.args[k].at.add(i * self.args[k].row));
+                let still: [S::f32s; N] = std::array::from_fn(|k| simd.splat_f32s(*at[k]));
+                let part = || -> [S::f32s; N] {
+                    std::array::from_fn(|k| match varies(k) {
+                        true => load_part(simd, at[k], width, 0.0),
+                        false => still[k],
+                    })
+                };
+                let vectors = |j: usize| -> [S::f32s; N] {
+                    std::array::from_fn(|k| match varies(k) {
+                        true => load::<S>(at[k].add(j)),
+                        false => still[k],
+                    })
+                };
+                if width < S::F32_LANES {
+                    store_part::<S>(out, f(part()), width);
+                    continue;
+                }
+                // A last vector that overlaps the one before it is computed before anything is stored over its arguments.
+                let last = match rest {
+                    0 => simd.splat_f32s(0.0),
+                    _ => f(vectors(width - S::F32_LANES)),
+                };
+                for j in (0..width - rest).step_by(S::F32_LANES) {
+                    store::<S>(out.add(j), f(vectors(j)));
+                }
+                if rest > 0 {
+                    store::<S>(out.add(width - S::F32_LANES), last);
+                }
             }
-            // The last vector overlaps the one before it, so it is computed before anything is stored over its arguments.
-            let end = width - S::F32_LANES;
-            let last = f(vectors(end));
-            let mut j = 0;
-            while j < end {
-                store::<S>(out.add(j), f(vectors(j)));
-                j += S::F32_LANES;
-            }
-            store::<S>(out.add(end), last);
         }
     }
 
     /// Folds each row into one number, four vectors side by side: an order that depends on the width alone.
     #[inline(always)]
-    fn reduce<S: Simd>(&self, simd: S, start: f32, f: impl Fn(S::f32s, S::f32s) -> S::f32s) {
+    fn reduce<S: Simd>(
+        &self,
+        simd: S,
+        start: f32,
+        f: impl Fn(S::f32s, S::f32s) -> S::f32s,
+        across: impl Fn(S::f32s) -> f32,
+    ) {
         for i in 0..self.rows {
             // SAFETY: row `i` of the argument holds `width` elements, the result one.
             unsafe {
@@ -163,24 +214,10 @@ impl Apply {
                     sums[3] = f(sums[3], rest);
                 }
                 let total = f(f(sums[0], sums[1]), f(sums[2], sums[3]));
-                *self.out.add(i * self.out_row) = across::<S>(total, &f);
+                *self.out.add(i * self.out_row) = across(total);
             }
         }
     }
-}
-
-/// Folds the lanes of a vector, halving: lane `k` with lane `k + half`.
-#[inline(always)]
-fn across<S: Simd>(mut vector: S::f32s, f: &impl Fn(S::f32s, S::f32s) -> S::f32s) -> f32 {
-    let mut half = S::F32_LANES / 2;
-    while half > 0 {
-        let mut upper = vector;
-        let lanes: &mut [f32] = bytemuck::cast_slice_mut(std::slice::from_mut(&mut upper));
-        lanes.copy_within(half..2 * half, 0);
-        vector = f(vector, upper);
-        half /= 2;
-    }
-    bytemuck::cast_slice(std::slice::from_ref(&vector))[0]
 }
 
 /// # Safety

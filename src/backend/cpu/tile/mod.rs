@@ -7,6 +7,7 @@ mod apply;
 mod code;
 mod copy;
 mod draw;
+mod frame;
 pub mod nest;
 mod place;
 pub mod scratch;
@@ -17,15 +18,15 @@ use pulp::Arch;
 pub use apply::{Apply, Arg, load, load_part, store, store_part};
 pub use code::Op;
 pub use copy::Copy;
+pub use frame::Frame;
 
 use self::code::{Code, Span};
 use self::nest::{Nest, Window};
-use self::place::{Home, Layout, Step};
+use self::place::Layout;
 use super::{Launch, Memory};
 use crate::ir::program::{Instr, ValueId};
 use crate::plan::kernel::Operand;
-use crate::plan::{Access, BufferId, Place, Plan};
-use crate::random::Key;
+use crate::plan::{Access, BufferId, Plan};
 
 #[derive(Debug, Clone)]
 enum Source {
@@ -44,6 +45,11 @@ struct Port {
 impl Port {
     fn in_memory(&self) -> bool {
         matches!(self.source, Source::Buffer(_))
+    }
+
+    /// Whether both are the same memory: what a kernel reads and writes has one name, as `plan::check` sees to.
+    fn shares(&self, other: &Port) -> bool {
+        matches!((&self.source, &other.source), (Source::Buffer(a), Source::Buffer(b)) if a == b)
     }
 
     fn offset_of(&self, window: &Window) -> usize {
@@ -69,9 +75,7 @@ pub struct Body<'a> {
 impl<'a> Body<'a> {
     /// The accesses of the operands, then of the stores.
     pub fn accesses(&self) -> Vec<&'a Access> {
-        let reads = self.operands.iter().map(|operand| match operand {
-            Operand::Memory(_, access) | Operand::Draw(_, access) => access,
-        });
+        let reads = self.operands.iter().map(Operand::access);
         reads
             .chain(self.stores.iter().map(|store| store.2))
             .collect()
@@ -93,8 +97,6 @@ pub struct Program {
     pub arch: Arch,
     ports: Vec<Port>,
     layout: Layout,
-    /// The values of the body's `kept`.
-    kept: Vec<usize>,
 }
 
 impl Program {
@@ -107,17 +109,11 @@ impl Program {
         let stored = body.stores.iter().map(|store| store.0);
         let results: Vec<ValueId> = stored.chain(body.kept.iter().copied()).collect();
         let code = Code::new(&spans, body.row, body.code, &results);
-        let overlaps =
-            |read: usize, written: usize| match (&ports[read].source, &ports[written].source) {
-                (Source::Buffer(a), Source::Buffer(b)) => overlap(plan, *a, *b),
-                _ => false,
-            };
-        let layout = place::place(&nest, &ports, body.operands.len(), &code, &overlaps);
+        let layout = place::place(&nest, &ports, body.operands.len(), &code);
         Program {
             nest,
             arch: Arch::new(),
             layout,
-            kept: code.results[body.stores.len()..].to_vec(),
             ports,
         }
     }
@@ -131,131 +127,9 @@ impl Program {
         work: impl FnOnce(&mut Frame, *mut f32) -> R,
     ) -> R {
         scratch::with(self.layout.scratch + extra, |scratch| {
-            let streams = self.ports.iter().map(|port| match &port.source {
-                Source::Buffer(_) => (Key(0), 0),
-                Source::Stream {
-                    purpose,
-                    per_sample,
-                } => (launch.key.with(purpose), launch.first_sample * per_sample),
-            });
-            let mut frame = Frame {
-                program: self,
-                memory,
-                scratch,
-                streams: streams.collect(),
-                bases: vec![std::ptr::null_mut(); self.ports.len()],
-                rows: 0,
-                width: 0,
-            };
+            let mut frame = Frame::new(self, memory, launch, scratch);
             work(&mut frame, scratch.wrapping_add(self.layout.scratch))
         })
-    }
-}
-
-/// A program at work on one thread.
-pub struct Frame<'a> {
-    program: &'a Program,
-    memory: &'a Memory,
-    scratch: *mut f32,
-    /// For each port that draws, its key and the position of the first sample.
-    streams: Vec<(Key, u64)>,
-    /// The address of the tile's first element at each port.
-    bases: Vec<*mut f32>,
-    pub rows: usize,
-    pub width: usize,
-}
-
-impl Frame<'_> {
-    /// Computes one tile.
-    pub fn run(&mut self, window: &Window) {
-        let program = self.program;
-        let row = program.nest.row;
-        self.rows = window.count(0..row);
-        self.width = window.count(row..program.nest.dims.len());
-        for (base, port) in self.bases.iter_mut().zip(&program.ports) {
-            if let Source::Buffer(buffer) = port.source {
-                *base = self.memory.at(buffer).wrapping_add(port.offset_of(window));
-            }
-        }
-        for step in &program.layout.steps {
-            // SAFETY: the plan keeps accesses inside their buffers and apart where they are written; scratch is this thread's,
-            // and `place` gave every value that is alive its own part of it.
-            unsafe { self.step(step, window) }
-        }
-    }
-
-    unsafe fn step(&self, step: &Step, window: &Window) {
-        // SAFETY: the caller's.
-        unsafe {
-            match step {
-                Step::Apply { value, op, args } => self.apply(*value, *op, args),
-                Step::Gather { value, port, copy } => {
-                    copy.run(window, self.bases[*port], self.address(*value));
-                }
-                Step::Store { value, port, copy } => {
-                    copy.run(window, self.address(*value), self.bases[*port]);
-                }
-                Step::Draw { value, port, draw } => {
-                    let (key, first) = self.streams[*port];
-                    let position = first + self.program.ports[*port].offset_of(window) as u64;
-                    draw.run(
-                        self.program.arch,
-                        window,
-                        key,
-                        position,
-                        self.address(*value),
-                    );
-                }
-            }
-        }
-    }
-
-    unsafe fn apply(&self, value: usize, op: Op, args: &[usize; 3]) {
-        let placed = &self.program.layout.placed[value];
-        let reduces = matches!(op, Op::RowSum | Op::RowMax);
-        let shape = if reduces { Span::Full } else { placed.span };
-        let (rows, width) = match shape {
-            Span::Full => (self.rows, self.width),
-            Span::Row => (1, self.rows),
-            Span::One => (1, 1),
-        };
-        let apply = Apply {
-            op,
-            rows,
-            width,
-            args: args.map(|v| self.arg_for(v, shape)),
-            out: self.address(value),
-            out_row: placed.row,
-        };
-        // SAFETY: the caller's.
-        unsafe { apply.run(self.program.arch) }
-    }
-
-    /// A kept value over the tile that ran last.
-    pub fn arg(&self, kept: usize) -> Arg {
-        self.arg_for(self.program.kept[kept], Span::Full)
-    }
-
-    fn arg_for(&self, value: usize, shape: Span) -> Arg {
-        let placed = &self.program.layout.placed[value];
-        let (row, lane) = match (placed.span, shape) {
-            (Span::Full, _) => (placed.row, 1),
-            (Span::Row, Span::Full) => (placed.row, 0),
-            (Span::Row, _) => (0, placed.row),
-            (Span::One, _) => (0, 0),
-        };
-        let at = self.address(value);
-        Arg { at, row, lane }
-    }
-
-    fn address(&self, value: usize) -> *mut f32 {
-        let layout = &self.program.layout;
-        match layout.placed[value].home {
-            Home::Scratch(offset) => self.scratch.wrapping_add(offset),
-            Home::Memory(port) => self.bases[port],
-            // Only ever read: results have homes of the other kinds.
-            Home::Constant(index) => (&raw const layout.constants[index]).cast_mut(),
-        }
     }
 }
 
@@ -291,14 +165,5 @@ fn span(nest: &Nest, strides: &[usize], body: Body) -> Span {
         if spread { Span::Full } else { Span::Row }
     } else {
         Span::One
-    }
-}
-
-/// Whether two buffers share memory.
-fn overlap(plan: &Plan, a: BufferId, b: BufferId) -> bool {
-    let (x, y) = (&plan.buffers[a], &plan.buffers[b]);
-    match (&x.place, &y.place) {
-        (Place::Arena(i), Place::Arena(j)) => *i < j + y.len() && *j < i + x.len(),
-        _ => a == b,
     }
 }

@@ -9,75 +9,57 @@ use super::nest::Nest;
 /// Rows shorter than this are gathered to follow each other without gaps; longer ones are worked on where they lie.
 pub const SHORT_ROW: usize = 32;
 
-#[derive(Debug, Clone, PartialEq)]
-pub enum Home {
-    /// Offset in the thread's working memory.
-    Scratch(usize),
-    /// Index of the port.
-    Memory(usize),
-    /// Index of the constant.
-    Constant(usize),
-}
+/// Index of the addresses that a tile is found by: working memory, constants, then the ports.
+pub const SCRATCH: usize = 0;
+pub const CONSTANTS: usize = 1;
+pub const PORTS: usize = 2;
 
-#[derive(Debug, Clone)]
-pub struct Placed {
-    pub span: Span,
-    pub home: Home,
-    /// Elements from one row to the next.
+/// Where a tile of a value lies: element `(i, j)` at `offset + i·row + j·lane` from one of the addresses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spot {
+    pub address: usize,
+    pub offset: usize,
     pub row: usize,
+    /// 1, or 0 for one value per row.
+    pub lane: usize,
 }
 
 #[derive(Debug)]
 pub enum Step {
-    /// Copies an operand to its value's home.
-    Gather {
-        value: usize,
-        port: usize,
-        copy: Copy,
-    },
-    /// Draws an operand into its value's home.
-    Draw {
-        value: usize,
-        port: usize,
-        draw: Draw,
-    },
+    /// Copies a port's tile to working memory.
+    Gather { port: usize, copy: Copy, to: Spot },
+    /// Draws a port's tile into working memory.
+    Draw { port: usize, draw: Draw, to: Spot },
     Apply {
-        value: usize,
         op: Op,
-        args: [usize; 3],
+        /// What one element is computed for.
+        each: Span,
+        args: [Spot; 3],
+        to: Spot,
     },
     /// Copies a value to a port.
-    Store {
-        value: usize,
-        port: usize,
-        copy: Copy,
-    },
+    Store { from: Spot, copy: Copy, port: usize },
 }
 
 /// The finished layout.
 #[derive(Debug, Default)]
 pub struct Layout {
-    pub placed: Vec<Placed>,
     pub steps: Vec<Step>,
+    /// The results that go to no port.
+    pub kept: Vec<Spot>,
     pub constants: Vec<f32>,
     /// Floats of working memory.
     pub scratch: usize,
 }
 
 /// Lays out `code` over `nest`. Its first results go to the ports after the operands; the others stay readable to the end.
-pub fn place(
-    nest: &Nest,
-    ports: &[Port],
-    operands: usize,
-    code: &Code,
-    overlaps: &dyn Fn(usize, usize) -> bool,
-) -> Layout {
-    let mut placer = Placer::new(nest, ports, operands, code, overlaps);
+pub fn place(nest: &Nest, ports: &[Port], operands: usize, code: &Code) -> Layout {
+    let mut placer = Placer::new(nest, ports, operands, code);
     placer.store_where_computed();
     for v in 0..code.values.len() {
         placer.value(v);
     }
-    placer.stores();
+    placer.results();
     placer.layout
 }
 
@@ -102,28 +84,36 @@ fn evenly(nest: &Nest, strides: &[usize], axes: std::ops::Range<usize>) -> Optio
     Some(stride.map_or(1, |(first, _)| first))
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Home {
+    /// Offset in working memory.
+    Scratch(usize),
+    /// Index of the port.
+    Memory(usize),
+    /// Index of the constant.
+    Constant(usize),
+    /// An operand that is gathered when it is first used.
+    Pending,
+}
+
 struct Placer<'a> {
     nest: &'a Nest,
     ports: &'a [Port],
     code: &'a Code,
-    overlaps: &'a dyn Fn(usize, usize) -> bool,
     /// Number of operands: the first port that is stored to.
     operands: usize,
     /// The last value that reads each value; `usize::MAX` if it must stay to the end.
     last_use: Vec<usize>,
-    homes: Vec<Option<Home>>,
+    /// The port of each value that is computed where it is stored.
+    stored: Vec<Option<usize>>,
+    /// For each value, where it lies and how far its rows are apart.
+    homes: Vec<(Home, usize)>,
     free: [Vec<usize>; 3],
     layout: Layout,
 }
 
 impl<'a> Placer<'a> {
-    fn new(
-        nest: &'a Nest,
-        ports: &'a [Port],
-        operands: usize,
-        code: &'a Code,
-        overlaps: &'a dyn Fn(usize, usize) -> bool,
-    ) -> Self {
+    fn new(nest: &'a Nest, ports: &'a [Port], operands: usize, code: &'a Code) -> Self {
         let mut last_use = vec![0; code.values.len()];
         for (v, value) in code.values.iter().enumerate() {
             if let Def::Apply(_, args) = &value.def {
@@ -135,10 +125,10 @@ impl<'a> Placer<'a> {
             nest,
             ports,
             code,
-            overlaps,
             operands,
             last_use,
-            homes: vec![None; code.values.len()],
+            stored: vec![None; code.values.len()],
+            homes: vec![],
             free: Default::default(),
             layout: Layout::default(),
         }
@@ -157,19 +147,19 @@ impl<'a> Placer<'a> {
             let even = even_rows(self.nest, &self.ports[port].strides)
                 .is_some_and(|row| row != 0 || self.nest.rows() == 1);
             let clobbers = (0..v).any(|o| match self.code.values[o].def {
-                Def::Operand(i) => self.last_use[o] > v && (self.overlaps)(i, port),
+                Def::Operand(i) => self.last_use[o] > v && self.ports[i].shares(&self.ports[port]),
                 _ => false,
             });
             let full = self.code.values[v].span == Span::Full;
-            if computed && full && even && !clobbers && self.homes[v].is_none() {
-                self.homes[v] = Some(Home::Memory(port));
+            if computed && full && even && !clobbers && self.stored[v].is_none() {
+                self.stored[v] = Some(port);
             }
         }
     }
 
     fn value(&mut self, v: usize) {
         let value = &self.code.values[v];
-        let (home, row) = match &value.def {
+        let home = match &value.def {
             Def::Constant(c) => {
                 self.layout.constants.push(*c);
                 (Home::Constant(self.layout.constants.len() - 1), 0)
@@ -177,32 +167,51 @@ impl<'a> Placer<'a> {
             Def::Operand(port) => self.operand(v, *port),
             Def::Apply(_, args) => {
                 self.load(args);
-                for (k, &arg) in args.iter().enumerate() {
-                    if self.last_use[arg] == v && !args[..k].contains(&arg) {
-                        self.release(arg);
-                    }
-                }
-                match self.homes[v].clone() {
-                    Some(Home::Memory(port)) => {
+                self.release(args, v);
+                match self.stored[v] {
+                    Some(port) => {
                         let row = even_rows(self.nest, &self.ports[port].strides);
-                        (
-                            Home::Memory(port),
-                            row.expect("chosen because its rows are even"),
-                        )
+                        let row = row.expect("values are stored in place where rows are even");
+                        (Home::Memory(port), row)
                     }
-                    _ => (self.allocate(value.span), self.dense_row(value.span)),
+                    None => (self.allocate(value.span), self.dense_row(value.span)),
                 }
             }
         };
-        let span = value.span;
-        self.layout.placed.push(Placed { span, home, row });
+        self.homes.push(home);
         if let Def::Apply(op, args) = &value.def {
-            let args = std::array::from_fn(|k| *args.get(k).unwrap_or(&args[0]));
-            self.layout.steps.push(Step::Apply {
-                value: v,
+            let reduces = matches!(op, Op::RowSum | Op::RowMax);
+            let each = if reduces { Span::Full } else { value.span };
+            let step = Step::Apply {
                 op: *op,
-                args,
-            });
+                each,
+                args: std::array::from_fn(|k| self.spot(*args.get(k).unwrap_or(&args[0]), each)),
+                to: self.spot(v, Span::Full),
+            };
+            self.layout.steps.push(step);
+        }
+    }
+
+    /// Where a sweep over as many elements as `each` says finds a value.
+    fn spot(&self, v: usize, each: Span) -> Spot {
+        let (home, step) = self.homes[v];
+        let (address, offset) = match home {
+            Home::Scratch(offset) => (SCRATCH, offset),
+            Home::Memory(port) => (PORTS + port, 0),
+            Home::Constant(index) => (CONSTANTS, index),
+            Home::Pending => unreachable!("operands are loaded before they are used"),
+        };
+        let (row, lane) = match (self.code.values[v].span, each) {
+            (Span::Full, _) => (step, 1),
+            (Span::Row, Span::Full) => (step, 0),
+            (Span::Row, _) => (0, step),
+            (Span::One, _) => (0, 0),
+        };
+        Spot {
+            address,
+            offset,
+            row,
+            lane,
         }
     }
 
@@ -212,7 +221,7 @@ impl<'a> Placer<'a> {
         let in_place = match self.code.values[v].span {
             Span::One => Some(0),
             Span::Row if self.nest.rows() == 1 => Some(1),
-            Span::Row => evenly(self.nest, strides, 0..self.nest.row).filter(|&step| step <= 1),
+            Span::Row => evenly(self.nest, strides, 0..self.nest.row).filter(|&step| step == 1),
             Span::Full => even_rows(self.nest, strides),
         };
         match in_place {
@@ -220,17 +229,15 @@ impl<'a> Placer<'a> {
                 (Home::Memory(port), row)
             }
             _ if self.only_copied(v, port) => (Home::Memory(port), 0),
-            _ => (
-                Home::Scratch(usize::MAX),
-                self.dense_row(self.code.values[v].span),
-            ),
+            _ => (Home::Pending, self.dense_row(self.code.values[v].span)),
         }
     }
 
     /// Whether an operand is itself a result while another result goes to where it lies.
     fn stored_over(&self, v: usize, port: usize) -> bool {
         self.code.results.contains(&v)
-            && (self.targets()).any(|(result, target)| result != v && (self.overlaps)(port, target))
+            && (self.targets())
+                .any(|(result, target)| result != v && self.ports[port].shares(&self.ports[target]))
     }
 
     /// Whether an operand is only copied from one place in memory to others.
@@ -247,50 +254,40 @@ impl<'a> Placer<'a> {
             let Def::Operand(port) = self.code.values[v].def else {
                 continue;
             };
-            if self.layout.placed[v].home != Home::Scratch(usize::MAX) {
+            if self.homes[v].0 != Home::Pending {
                 continue;
             }
             let span = self.code.values[v].span;
-            self.layout.placed[v].home = self.allocate(span);
-            let (from, to) = (&self.ports[port].strides, self.dense(span));
+            self.homes[v].0 = self.allocate(span);
+            let (from, dense) = (&self.ports[port].strides, self.dense(span));
+            let to = self.spot(v, Span::Full);
             self.layout.steps.push(if self.ports[port].in_memory() {
-                let copy = Copy::new(&self.once_per(span), from, &to);
-                Step::Gather {
-                    value: v,
-                    port,
-                    copy,
-                }
+                let copy = Copy::new(&self.once_per(span), from, &dense);
+                Step::Gather { port, copy, to }
             } else {
-                let draw = Draw::new(self.nest, from, &to);
-                Step::Draw {
-                    value: v,
-                    port,
-                    draw,
-                }
+                let draw = Draw::new(self.nest, from, &dense);
+                Step::Draw { port, draw, to }
             });
         }
     }
 
-    fn stores(&mut self) {
+    fn results(&mut self) {
         self.load(&self.code.results);
         for (v, port) in self.targets() {
-            let placed = &self.layout.placed[v];
-            let from = match placed.home {
+            let from = match self.homes[v].0 {
                 Home::Memory(home) if home == port => continue,
                 Home::Memory(home) => self.ports[home].strides.clone(),
-                Home::Scratch(_) => self.dense(placed.span),
-                Home::Constant(_) => vec![0; self.nest.dims.len()],
+                _ => self.dense(self.code.values[v].span),
             };
             let to = &self.ports[port].strides;
             let once = to[self.nest.row..].iter().all(|&s| s == 0);
             let nest = self.once_per(if once { Span::Row } else { Span::Full });
             let copy = Copy::new(&nest, &from, to);
-            self.layout.steps.push(Step::Store {
-                value: v,
-                port,
-                copy,
-            });
+            let from = self.spot(v, Span::Full);
+            self.layout.steps.push(Step::Store { from, copy, port });
         }
+        let kept = &self.code.results[self.targets().count()..];
+        self.layout.kept = kept.iter().map(|&v| self.spot(v, Span::Full)).collect();
     }
 
     /// The nest, with only as many elements in a row as the span distinguishes.
@@ -333,10 +330,13 @@ impl<'a> Placer<'a> {
         Home::Scratch(offset)
     }
 
-    fn release(&mut self, v: usize) {
-        let Placed { span, home, .. } = &self.layout.placed[v];
-        if let Home::Scratch(offset) = home {
-            self.free[*span as usize].push(*offset);
+    /// Frees the scratch of those arguments that nothing after `v` reads.
+    fn release(&mut self, args: &[usize], v: usize) {
+        for (k, &arg) in args.iter().enumerate() {
+            let last = self.last_use[arg] == v && !args[..k].contains(&arg);
+            if let (true, (Home::Scratch(offset), _)) = (last, self.homes[arg]) {
+                self.free[self.code.values[arg].span as usize].push(offset);
+            }
         }
     }
 }

@@ -1,0 +1,127 @@
+//! A program at work on one thread.
+
+use super::apply::{Apply, Arg};
+use super::code::Span;
+use super::nest::Window;
+use super::place::{PORTS, Spot, Step};
+use super::{Program, Source};
+use crate::backend::cpu::{Launch, Memory};
+use crate::random::Key;
+
+pub struct Frame<'a> {
+    program: &'a Program,
+    memory: &'a Memory,
+    /// For each port that draws, its key and the position of the first sample.
+    streams: Vec<(Key, u64)>,
+    /// Working memory, constants, and the first element of the tile at each port.
+    addresses: Vec<*mut f32>,
+    /// Rows of the tile that ran last, and elements in each.
+    pub rows: usize,
+    pub width: usize,
+}
+
+impl<'a> Frame<'a> {
+    pub fn new(
+        program: &'a Program,
+        memory: &'a Memory,
+        launch: &Launch,
+        scratch: *mut f32,
+    ) -> Self {
+        let streams = program.ports.iter().map(|port| match &port.source {
+            Source::Buffer(_) => (Key(0), 0),
+            Source::Stream {
+                purpose,
+                per_sample,
+            } => (launch.key.with(purpose), launch.first_sample * per_sample),
+        });
+        // Constants are only ever read: no result is placed there.
+        let constants = program.layout.constants.as_ptr().cast_mut();
+        let mut addresses = vec![scratch, constants];
+        addresses.resize(PORTS + program.ports.len(), std::ptr::null_mut());
+        Frame {
+            program,
+            memory,
+            streams: streams.collect(),
+            addresses,
+            rows: 0,
+            width: 0,
+        }
+    }
+
+    /// Computes one tile.
+    pub fn run(&mut self, window: &Window) {
+        let program = self.program;
+        let row = program.nest.row;
+        self.rows = window.count(0..row);
+        self.width = window.count(row..program.nest.dims.len());
+        for (address, port) in self.addresses[PORTS..].iter_mut().zip(&program.ports) {
+            if let Source::Buffer(buffer) = port.source {
+                *address = (self.memory.at(buffer)).wrapping_add(port.offset_of(window));
+            }
+        }
+        for step in &program.layout.steps {
+            // SAFETY: the plan keeps accesses inside their buffers and apart where they are written; scratch is this thread's,
+            // and `place` gave every value that is alive its own part of it.
+            unsafe { self.step(step, window) }
+        }
+    }
+
+    unsafe fn step(&self, step: &Step, window: &Window) {
+        let arch = self.program.arch;
+        // SAFETY: the caller's.
+        unsafe {
+            match step {
+                Step::Apply { op, each, args, to } => {
+                    let (rows, width) = match each {
+                        Span::Full => (self.rows, self.width),
+                        Span::Row => (1, self.rows),
+                        Span::One => (1, 1),
+                    };
+                    let apply = Apply {
+                        op: *op,
+                        rows,
+                        width,
+                        args: [
+                            self.find(&args[0]),
+                            self.find(&args[1]),
+                            self.find(&args[2]),
+                        ],
+                        out: self.address(to),
+                        out_row: to.row,
+                    };
+                    apply.run(arch);
+                }
+                Step::Gather { port, copy, to } => {
+                    copy.run(window, self.addresses[PORTS + port], self.address(to));
+                }
+                Step::Store { from, copy, port } => {
+                    copy.run(window, self.address(from), self.addresses[PORTS + port]);
+                }
+                Step::Draw { port, draw, to } => {
+                    let (key, first) = self.streams[*port];
+                    let position = first + self.program.ports[*port].offset_of(window) as u64;
+                    draw.run(arch, window, key, position, self.address(to));
+                }
+            }
+        }
+    }
+
+    /// A kept value over the tile that ran last.
+    pub fn arg(&self, kept: usize) -> Arg {
+        self.find(&self.program.layout.kept[kept])
+    }
+
+    #[inline]
+    fn find(&self, spot: &Spot) -> Arg {
+        Arg {
+            at: self.address(spot),
+            row: spot.row,
+            lane: spot.lane,
+        }
+    }
+
+    #[inline]
+    fn address(&self, spot: &Spot) -> *mut f32 {
+        self.addresses[spot.address].wrapping_add(spot.offset)
+    }
+}
