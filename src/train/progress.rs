@@ -9,7 +9,7 @@ use super::{
     run::{Event, Observer, Started},
 };
 
-/// A line that moves with every step on a terminal, and elsewhere a line every so many steps; messages in between.
+/// Two lines that move with every step on a terminal, and elsewhere a line every so many steps; messages in between.
 pub struct Progress {
     sink: Sink,
     log_every: u64,
@@ -65,16 +65,22 @@ impl Progress {
 
     fn step(&mut self, record: &Record) {
         self.pace.add(record);
-        let told = self.pace.tell(record, self.goal);
+        let place = format!("step {}/{}", record.step, self.goal);
+        let numbers = format!(
+            "loss {:.4}  lr {:.2e}  grad norm {:.2}",
+            record.loss, record.lr, record.grad_norm
+        );
+        let pace = self.pace.tell(self.goal - record.step);
         let due = record.step.is_multiple_of(self.log_every)
             || record.step == self.goal
             || self.pace.steps_seen == 1;
         match &mut self.sink {
             Sink::Bar(bar) => {
-                bar.set_message(told);
+                bar.set_message(format!("{place}  {pace}"));
+                bar.set_prefix(numbers);
                 bar.set_position(record.step);
             }
-            Sink::Lines(to) if due => drop(writeln!(to, "{told}")),
+            Sink::Lines(to) if due => drop(writeln!(to, "{place}  {numbers}  {pace}")),
             Sink::Lines(_) => {}
         }
     }
@@ -125,8 +131,11 @@ impl Drop for Progress {
     }
 }
 
+/// Two lines of at most 80 columns: how far and how fast, and below it the numbers.
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{percent:>3} % {bar:16.cyan/blue.dim} {wide_msg}")
+    let template = "{percent:>3} % {bar:12.cyan/blue.dim} {wide_msg}
+      {prefix}";
+    let style = ProgressStyle::with_template(template)
         .expect("the template has only known keys")
         .progress_chars("━╸─");
     ProgressBar::new(0).with_style(style)
@@ -154,17 +163,12 @@ impl Pace {
         self.steps_seen += 1;
     }
 
-    fn tell(&self, record: &Record, goal: u64) -> String {
-        let left = (goal - record.step) as f64 * self.seconds / self.steps;
+    fn tell(&self, steps_left: u64) -> String {
         format!(
-            "step {}/{goal}  loss {:.4}  lr {:.2e}  grad norm {:.2}  {:.1} images/s  waiting for data {:.0} %  ETA {}",
-            record.step,
-            record.loss,
-            record.lr,
-            record.grad_norm,
+            "{:.1} images/s  data wait {:.0} %  ETA {}",
             self.images / self.seconds,
             100.0 * self.waited / self.seconds,
-            duration(left),
+            duration(steps_left as f64 * self.seconds / self.steps),
         )
     }
 }
@@ -279,7 +283,7 @@ mod tests {
         let text = String::from_utf8(page.0.borrow().clone()).expect("text");
         let line = |step: u64, eta: &str| {
             format!(
-                "step {step}/120  loss 0.5000  lr 1.00e-3  grad norm 1.23  64.0 images/s  waiting for data 4 %  ETA {eta}"
+                "step {step}/120  loss 0.5000  lr 1.00e-3  grad norm 1.23  64.0 images/s  data wait 4 %  ETA {eta}"
             )
         };
         let expected = [
