@@ -3,6 +3,7 @@
 mod canvas;
 pub mod checkpoint;
 pub mod curve;
+mod from_recipe;
 mod gallery;
 pub mod metrics;
 pub mod mismatch;

@@ -1,0 +1,151 @@
+//! What a recipe says of a run, in the terms of the loop.
+
+use std::num::NonZeroUsize;
+
+use super::{
+    output::Output,
+    run::Run,
+    schedule::{Curve, ScheduleConfig},
+};
+use crate::{
+    data::{Crop, DataConfig, Source},
+    recipe::{Images, Recipe, Schedule, ScheduleName},
+};
+
+impl Run {
+    /// The whole run of a recipe, from its start.
+    pub fn from_recipe(recipe: &Recipe, output: Output) -> Self {
+        let train = &recipe.train;
+        Self {
+            title: recipe.name.clone(),
+            recipe: recipe.to_yaml(),
+            output,
+            resume: false,
+            data: data_config(recipe),
+            batch: train.batch,
+            epochs: train.epochs,
+            schedule: ScheduleConfig::from(&train.schedule),
+            steps: None,
+            checkpoint_every: train.checkpoint_every,
+            keep: NonZeroUsize::new(train.keep).expect("the range of train.keep starts at 1"),
+            picture_every: train.picture_every,
+        }
+    }
+}
+
+impl From<&Schedule> for ScheduleConfig {
+    fn from(schedule: &Schedule) -> Self {
+        let Schedule {
+            milestones, gamma, ..
+        } = schedule.clone();
+        let curve = match schedule.name {
+            ScheduleName::Cosine => Curve::Cosine,
+            ScheduleName::Linear => Curve::Linear,
+            ScheduleName::Constant => Curve::Constant,
+            ScheduleName::Multistep => Curve::Multistep { milestones, gamma },
+            ScheduleName::Step => Curve::Step {
+                every: *milestones
+                    .first()
+                    .expect("a recipe gives `step` one milestone"),
+                gamma,
+            },
+        };
+        Self {
+            curve,
+            base_lr: schedule.base_lr,
+            warmup_lr: schedule.warmup_lr,
+            min_lr: schedule.min_lr,
+            warmup_epochs: schedule.warmup_epochs,
+        }
+    }
+}
+
+fn data_config(recipe: &Recipe) -> DataConfig {
+    let data = &recipe.data;
+    DataConfig {
+        images: match &data.images {
+            Images::Folder(path) => Source::Folder(path.clone()),
+            Images::Synthetic => Source::Synthetic { count: data.count },
+        },
+        size: data.size,
+        crop: Crop {
+            scale: data.crop.scale,
+            ratio: data.crop.ratio,
+        },
+        flip: data.flip,
+        mean: data.mean.map(|value| value as f32),
+        std: data.std.map(|value| value as f32),
+        workers: data.workers,
+        seed: recipe.train.seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::schedule::{Length, Schedule};
+
+    fn run(recipe: &str, sets: &[&str]) -> Run {
+        let sets: Vec<_> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let recipe = Recipe::load(recipe, &sets).expect("a sound recipe");
+        Run::from_recipe(&recipe, Output::new("runs/test"))
+    }
+
+    #[test]
+    fn swin_b_is_the_official_run() {
+        let run = run("swin_b", &["data.images=photos"]);
+        let expected = ScheduleConfig {
+            curve: Curve::Cosine,
+            base_lr: 2e-4,
+            warmup_lr: 1e-6,
+            min_lr: 1e-5,
+            warmup_epochs: 10.0,
+        };
+        assert_eq!(
+            (run.batch, run.epochs, run.schedule),
+            (2048, 100.0, expected)
+        );
+        let data = DataConfig {
+            images: Source::Folder("photos".into()),
+            size: 192,
+            crop: Crop {
+                scale: [0.67, 1.0],
+                ratio: [0.75, 1.333_333_3],
+            },
+            flip: true,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            workers: 0,
+            seed: 0,
+        };
+        assert_eq!(run.data, data);
+        assert!(run.recipe.contains("base_lr"));
+    }
+
+    #[test]
+    fn every_schedule_that_a_recipe_can_name_is_a_schedule() {
+        let length = Length {
+            epochs: 100.0,
+            steps_per_epoch: 10,
+            batch: 512,
+        };
+        let at_the_end = [
+            ("cosine", "[]", 1e-5),
+            ("linear", "[]", 1e-5),
+            ("constant", "[]", 2e-4),
+            ("multistep", "[50, 80]", 2e-6),
+            ("step", "[30]", 2e-7),
+        ];
+        for (name, milestones, lr) in at_the_end {
+            let name = format!("train.schedule.name={name}");
+            let milestones = format!("train.schedule.milestones={milestones}");
+            let run = run("swin_b", &[&name, &milestones]);
+            let schedule = Schedule::new(&run.schedule, length).expect("sound");
+            assert!(
+                (schedule.lr(1001) / lr - 1.0).abs() < 1e-9,
+                "{name}: {}",
+                schedule.lr(1001)
+            );
+        }
+    }
+}
