@@ -18,25 +18,25 @@ pub fn adjoint(r: &mut Rewriter, seen: &ShapeTracker, gradient: &Value) -> Piece
     }
     let mut places: Vec<usize> = (0..order.len()).collect();
     places.sort_by_key(|&axis| order[axis]);
-    gradient = gradient.permute(&places);
+    let region = gradient.permute(&places);
+    place(r, seen, region)
+}
+
+/// The gradient of a buffer, from that of the region which a view shows, in the order of the buffer's axes.
+pub fn place(r: &mut Rewriter, seen: &ShapeTracker, mut region: Value) -> Piece {
     let buffer = view::physical(seen);
-    let at = |per_axis: Vec<(usize, usize)>| -> Vec<(usize, usize)> {
-        let mut real: Vec<(usize, (usize, usize))> = seen
-            .indexes
-            .iter()
-            .copied()
-            .zip(per_axis)
-            .filter(|(i, _)| !seen.fake[*i])
-            .collect();
+    let by_place = |per_axis: Vec<(usize, usize)>| -> Vec<(usize, usize)> {
+        let axes = seen.indexes.iter().copied().zip(per_axis);
+        let mut real: Vec<_> = axes.filter(|(i, _)| !seen.fake[*i]).collect();
         real.sort_by_key(|(i, _)| *i);
         real.into_iter().map(|(_, pair)| pair).collect()
     };
-    for (axis, (before, after)) in at(view::padding(seen)).into_iter().enumerate() {
+    for (axis, (before, after)) in by_place(view::padding(seen)).into_iter().enumerate() {
         if before + after > 0 {
-            gradient = r.slice(&gradient, axis, before, before + buffer[axis]);
+            region = r.slice(&region, axis, before, before + buffer[axis]);
         }
     }
-    Piece::cut(r, gradient, &at(view::slices(seen)), &buffer)
+    Piece::cut(r, region, &by_place(view::slices(seen)), &buffer)
 }
 
 /// Sum over an axis: a broadcast axis is counted instead.

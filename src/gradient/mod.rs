@@ -134,6 +134,7 @@ impl Sweep<'_> {
             let wanted = self.needed.contains(&input.node);
             let piece = match flow.filter(|_| wanted) {
                 Some(Flow::View(gradient)) => flow::adjoint(&mut self.r, &input.view, &gradient),
+                Some(Flow::Region(gradient)) => flow::place(&mut self.r, &input.view, gradient),
                 Some(Flow::Buffer(gradient)) => Piece::whole(gradient),
                 None => continue,
             };

@@ -1,5 +1,7 @@
 //! The crib: how each operator hands the gradient of its result on to its inputs.
 
+mod attention;
+
 use super::flow::{mul, scale};
 use crate::ir::{Kind, NodeIndex, Own, Rewriter, Value, kind, ops, program::RowOp};
 use std::f32::consts::{FRAC_2_SQRT_PI, FRAC_PI_2, LN_2, LOG2_E};
@@ -20,11 +22,13 @@ pub struct Site {
 pub enum Flow {
     /// The gradient of what the input's view shows.
     View(Value),
+    /// The gradient of the part of the buffer that the view shows, in the buffer's own order: nothing is seen twice.
+    Region(Value),
     /// The gradient of the buffer behind the view, of all its elements and in their order.
     Buffer(Value),
 }
 
-type Flows = Vec<Option<Flow>>;
+pub type Flows = Vec<Option<Flow>>;
 
 /// What flows into each input of a node.
 pub fn apply(r: &mut Rewriter, site: &Site) -> Flows {
@@ -48,8 +52,10 @@ pub struct Row {
 }
 
 /// Own operators; pointwise ones stand with the primitives.
-pub const OWN: [Row; 8] = [
+pub const OWN: [Row; 10] = [
     row::<ops::AdamW>("adamw", stop),
+    row::<ops::Attention>("attention", attention::rule),
+    row::<ops::AttentionGradient>("attention_gradient", stop),
     row::<ops::Concat>("concat", concat),
     row::<ops::Detach>("detach", stop),
     row::<ops::Input>("input", stop),

@@ -87,6 +87,36 @@ const CASES: &[Case] = &[
         let c = r.mul(&a, &b);
         r.mul(&c, &ends)
     }),
+    case(
+        "attention",
+        &[&[2, 3, 4], &[2, 5, 4], &[2, 5, 3], &[3, 5]],
+        AROUND,
+        |r, x| {
+            let attention = ops::Attention {
+                scale: 1.5,
+                biases: 2,
+                dropout: Some(0.25),
+            };
+            let slope: Vec<f32> = (0..10).map(|i| (i as f32).sin()).collect();
+            let fence = r.table(&slope, &[2, 5]).expand(1, 3);
+            let draws: Vec<f32> = (0..30).map(|i| (i as f32 * 0.37).fract()).collect();
+            let draws = r.table(&draws, &[2, 3, 5]);
+            let inputs = [&x[0], &x[1], &x[2], &x[3].expand(0, 2), &fence, &draws];
+            r.op(attention, &inputs).remove(0)
+        },
+    ),
+    case("attention", &[&[2, 2, 18]], AROUND, |r, x| {
+        // Windows n, tokens t, parts s, heads h, width d: queries, keys and values are slices of one buffer.
+        let attention = ops::Attention {
+            scale: 0.5,
+            biases: 0,
+            dropout: None,
+        };
+        let seen = view::split(&x[0].view, 2, &[3, 2, 3]).expect("3 times 2 times 3 is 18");
+        let turned = view::permute(&seen, &[2, 0, 3, 1, 4]);
+        let part = |i| x[0].through(view::slice(&turned, 0, i, i + 1));
+        r.op(attention, &[&part(0), &part(1), &part(2)]).remove(0)
+    }),
     case("concat", &[&[2, 1], &[2, 2]], AROUND, |r, x| {
         let joined = r.op(ops::Concat { axis: 1 }, &[&x[0], &x[1]]).remove(0);
         r.mul(&joined, &joined)
@@ -209,7 +239,7 @@ fn every_own_operator_has_a_rule_and_every_rule_a_case() {
     let stems = std::fs::read_dir(folder)
         .expect("the operators' folder is part of the package")
         .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()));
-    let stops = ["adamw", "detach", "input"];
+    let stops = ["adamw", "attention_gradient", "detach", "input"];
     // What fusion makes, behind the gradient.
     let fused = ["code", "contraction", "folded", "fused"];
     for stem in stems.filter(|stem| stem != "mod" && !fused.contains(&&**stem)) {
@@ -259,6 +289,17 @@ fn slices_that_tile_a_buffer_are_joined() {
     let concats = concats.filter(|&n| own::<ops::Concat>(&graph, n).is_some());
     assert_eq!(concats.count(), 1);
     check(&parts);
+}
+
+#[test]
+fn parts_of_one_buffer_have_one_gradient() {
+    let packed = CASES.iter().rfind(|case| case.name == "attention");
+    let mut graph = graph_of(packed.expect("it is listed above"));
+    differentiate(&mut graph, 1).expect("the loss is a number");
+    let mut nodes = graph.graph.node_indices();
+    let gradient = nodes.find_map(|n| own::<ops::AttentionGradient>(&graph, n));
+    let wanted = &gradient.expect("the attention has a gradient").wanted;
+    assert_eq!((wanted.len(), &*wanted[0].inputs), (1, &[0, 1, 2][..]));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 mod abs;
 mod adamw;
+mod attention;
+mod attention_gradient;
 pub mod code;
 mod concat;
 mod contraction;
@@ -18,6 +20,8 @@ mod take;
 
 pub use abs::Abs;
 pub use adamw::AdamW;
+pub use attention::Attention;
+pub use attention_gradient::{AttentionGradient, Wanted};
 pub use concat::Concat;
 pub use contraction::{Contraction, Epilogue, Role};
 pub use detach::Detach;
