@@ -1,5 +1,6 @@
 //! The passes: the list is the program. Each is a luminal `Compiler`; the verifier runs behind each.
 
+mod attention;
 mod fold_constants;
 mod merge_duplicates;
 mod remove_dead;
@@ -21,6 +22,7 @@ pub struct Pass {
 pub const BEFORE_GRADIENT: &[Pass] = &[
     pass("merge duplicates", merge_duplicates::run),
     pass("fold constants", fold_constants::run),
+    pass("attention", attention::run),
     pass("remove dead nodes", remove_dead::run),
 ];
 
