@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod data;
 pub mod diagnostic;
+pub mod elaborate;
 pub mod gradient;
 pub mod ir;
 pub mod language;

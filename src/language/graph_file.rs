@@ -41,6 +41,8 @@ pub struct GraphFile {
 pub struct Param {
     pub name: Spanned<String>,
     pub kind: ParamKind,
+    /// `null` is a value too: `type: float?`, or a default of null.
+    pub nullable: bool,
     /// An expression over the params before it.
     pub default: Option<Expr>,
     /// Inclusive; `None` is open.
@@ -48,7 +50,7 @@ pub struct Param {
     pub doc: Option<String>,
 }
 
-/// What a param's values are. `null` is also accepted where the default is null.
+/// What a param's values are, null aside.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParamKind {
     Int,

@@ -74,9 +74,12 @@ fn read(reader: &mut Reader, name: Spanned<String>, node: &Node, earlier: &[Para
     if let (Some(range), Some(default)) = (range, &default) {
         check_in_range(reader, default, range);
     }
+    let optional = fields.get("type").is_some_and(|node| type_text(node).1);
+    let nullable = optional || default.as_ref().is_some_and(|d| d.kind == ExprKind::Null);
     Param {
         name,
         kind,
+        nullable,
         default,
         range,
         doc,
@@ -96,8 +99,7 @@ fn stated_kind(reader: &mut Reader, fields: &Fields) -> Option<ParamKind> {
             None
         }
         (Some(node), None) => {
-            // `[int]` without quotes is a YAML list of one scalar.
-            let written = node.span.text().trim_matches(['"', '\'']);
+            let (written, _) = type_text(node);
             let row = TYPES.iter().find(|(name, _)| *name == written);
             if row.is_none() {
                 let error = Diagnostic::error("unknown-type", format!("`{written}` is no type"))
@@ -117,6 +119,16 @@ fn stated_kind(reader: &mut Reader, fields: &Fields) -> Option<ParamKind> {
             (!choices.is_empty()).then_some(ParamKind::OneOf(choices))
         }
         (None, None) => None,
+    }
+}
+
+/// The type as it is written, and whether a `?` behind it lets null in.
+fn type_text(node: &Node) -> (&str, bool) {
+    // `[int]` without quotes is a YAML list of one scalar.
+    let written = node.span.text().trim_matches(['"', '\'']);
+    match written.strip_suffix('?') {
+        Some(kind) => (kind, true),
+        None => (written, false),
     }
 }
 

@@ -1,0 +1,87 @@
+//! Tensors that no other tensor makes: constants and what the caller feeds.
+
+use super::{Arg, Builtin, Call};
+use crate::{
+    diagnostic::{Diagnostic, Result},
+    elaborate::{Elaborator, limits, source::Source, tensor, value::Data},
+    ir::ops::InputKind,
+};
+
+pub const BUILTINS: &[Builtin] = &[
+    Builtin {
+        signature: "arange(count)",
+        doc: "0, 1, 2, … below `count`.",
+        run: arange,
+    },
+    Builtin {
+        signature: "full(shape, value)",
+        doc: "The same number everywhere.",
+        run: full,
+    },
+    Builtin {
+        signature: "input(name, shape)",
+        doc: "What the caller feeds under a name before each run.",
+        run: input,
+    },
+];
+
+fn arange(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
+    let arg = call.arg("count");
+    let count = elaborator.axis_size(arg.expr, &arg.value)?;
+    if count > limits::MAX_TABLE {
+        let message = format!("a table of {count} numbers, at most {} can be", limits::MAX_TABLE);
+        return Err(arg.error("too-large", message).into());
+    }
+    let numbers: Vec<f32> = (0..count).map(|i| i as f32).collect();
+    let value = elaborator.rewriter.table(&numbers, &[count]);
+    Ok(tensor::data(value, vec![arg.value.source.clone()]))
+}
+
+fn full(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
+    let (dims, axes) = shape(elaborator, call)?;
+    let number = call.number("value")? as f32;
+    if !number.is_finite() {
+        let arg = call.arg("value");
+        let message = format!("{} is more than an f32 holds", arg.value);
+        return Err(arg.error("too-large", message).into());
+    }
+    let value = elaborator.rewriter.constant(number, &dims);
+    Ok(tensor::data(value, axes))
+}
+
+fn input(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
+    let (dims, axes) = shape(elaborator, call)?;
+    let Arg { value, expr } = call.arg("name");
+    let Data::Text(name) = &value.data else {
+        return Err(call.wrong("name", "a text", call.arg("name")));
+    };
+    match elaborator.feeds.get(&**name) {
+        Some((known, first)) if *known != dims => {
+            let message = format!("the input `{name}` is {dims:?} here and {known:?} before");
+            return Err(Diagnostic::error("size-differs", message)
+                .at(&expr.span)
+                .note_at("the first one", first)
+                .into());
+        }
+        Some(_) => {}
+        None => {
+            let place = (dims.clone(), expr.span.clone());
+            elaborator.feeds.insert(name.to_string(), place);
+        }
+    }
+    let value = elaborator.rewriter.input(name, &dims, InputKind::Feed);
+    Ok(tensor::data(value, axes))
+}
+
+/// The argument `shape`: a list of sizes.
+pub fn shape(elaborator: &Elaborator, call: &Call) -> Result<(Vec<usize>, Vec<Source>)> {
+    let arg = call.arg("shape");
+    let Data::List(items) = &arg.value.data else {
+        return Err(call.wrong("shape", "a list of sizes", arg));
+    };
+    let sizes = items.iter().map(|item| elaborator.axis_size(arg.expr, item));
+    let dims = sizes.collect::<Result<Vec<_>>>()?;
+    elaborator.check_shape(&dims, &arg.expr.span)?;
+    let axes = items.iter().map(|item| item.source.clone());
+    Ok((dims, axes.collect()))
+}

@@ -1,0 +1,112 @@
+//! What is refused for its size before any time or memory is spent on it.
+
+use super::Elaborator;
+use crate::{
+    diagnostic::{Diagnostic, Result, Span},
+    ir::view::MAX_RANK,
+};
+
+/// Uses of graphs in one model: Swin-B has some 300, a transformer of 256 blocks some 3,000.
+const MAX_USES: usize = 10_000;
+/// Nodes in one graph: an edge takes 5 kB, Swin-B has some 1,500 nodes.
+const MAX_NODES: usize = 50_000;
+/// Graphs inside graphs.
+const MAX_NESTING: usize = 32;
+/// Expressions inside expressions, over all graphs on the way: what the stack of a thread can bear.
+const MAX_DEPTH: usize = 700;
+pub const MAX_REPEAT: usize = 1024;
+/// Numbers in a list.
+pub const MAX_LIST: usize = 1 << 16;
+/// Numbers in a table; also the whole numbers that an f32 tells apart.
+pub const MAX_TABLE: usize = 1 << 24;
+/// Elements of a product that is only summed up: never stored, but its size is counted with.
+const MAX_VIRTUAL: usize = 1 << 52;
+/// Errors of one kind that are reported at once.
+pub const REPORTED: usize = 8;
+
+/// How much of each was used.
+#[derive(Debug, Default)]
+pub struct Used {
+    uses: usize,
+    nesting: usize,
+    depth: usize,
+}
+
+impl Elaborator<'_> {
+    /// Runs `f` one expression further down.
+    pub fn deeper<T>(&mut self, at: &Span, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.used.depth == MAX_DEPTH {
+            let message = format!("expressions nest more than {MAX_DEPTH} deep here");
+            return Err(too_deep(message, at));
+        }
+        self.used.depth += 1;
+        let result = f(self);
+        self.used.depth -= 1;
+        result
+    }
+
+    /// Runs `f` inside one more graph.
+    pub fn nested<T>(&mut self, at: &Span, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.used.nesting == MAX_NESTING {
+            let message = format!("graphs call each other more than {MAX_NESTING} deep here");
+            return Err(too_deep(message, at));
+        }
+        self.used.uses += 1;
+        self.check_nodes(at)?;
+        if self.used.uses > MAX_USES {
+            let message = format!("the model uses graphs more than {MAX_USES} times");
+            return Err(Diagnostic::error("too-large", message).at(at).into());
+        }
+        self.used.nesting += 1;
+        let result = f(self);
+        self.used.nesting -= 1;
+        result
+    }
+
+    pub fn check_nodes(&self, at: &Span) -> Result<()> {
+        if self.rewriter.graph().graph.node_count() <= MAX_NODES {
+            return Ok(());
+        }
+        let message = format!("the graph has more than {MAX_NODES} nodes");
+        Err(Diagnostic::error("too-large", message).at(at).into())
+    }
+
+    /// Whether a tensor can have this shape.
+    pub fn check_shape(&self, dims: &[usize], at: &Span) -> Result<()> {
+        self.check_axes(dims, i32::MAX as usize, at)
+    }
+
+    /// As [`Self::check_shape`], for a product that is summed up where it is made.
+    pub fn check_virtual_shape(&self, dims: &[usize], at: &Span) -> Result<()> {
+        self.check_axes(dims, MAX_VIRTUAL, at)
+    }
+
+    fn check_axes(&self, dims: &[usize], most: usize, at: &Span) -> Result<()> {
+        let error = |code, message: String| Err(Diagnostic::error(code, message).at(at).into());
+        if dims.len() > MAX_RANK {
+            let message = format!(
+                "{} axes, {dims:?}, are more than the {MAX_RANK} a tensor can have",
+                dims.len()
+            );
+            return error("too-many-axes", message);
+        }
+        if dims.contains(&0) {
+            return error("empty-axis", format!("{dims:?} holds nothing"));
+        }
+        let elements = dims.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+        if elements.is_none_or(|n| n > most) || dims.iter().any(|&d| d > i32::MAX as usize) {
+            return error(
+                "too-large",
+                format!("{dims:?} has more than {most} elements"),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn too_deep(message: String, at: &Span) -> crate::diagnostic::Diagnostics {
+    Diagnostic::error("too-deep", message)
+        .at(at)
+        .help("does a graph call itself?")
+        .into()
+}

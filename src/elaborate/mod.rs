@@ -1,0 +1,325 @@
+//! From graph files and the numbers of a recipe to one graph: every call inlined, every size a number, every weight named.
+//!
+//! A graph file is used by [`instance`]; its names are evaluated when they are first reached ([`names`]), each once. Numbers
+//! are worked out here ([`number`]); tensors become nodes ([`tensor`], [`builtins`]). Every number remembers where it came
+//! from ([`source`]), and every mistake is a diagnostic.
+
+pub mod builtins;
+mod calls;
+mod eval;
+mod instance;
+mod limits;
+mod names;
+mod number;
+mod params;
+mod recipe;
+mod require;
+mod scope;
+mod source;
+mod tensor;
+mod value;
+mod weights;
+
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Result, Span},
+    ir::{
+        self, Graph, Rewriter, new_graph,
+        ops::{Init, InputKind},
+        read, roots,
+    },
+    language::{
+        expression::{Expr, Spanned},
+        graph_file::GraphFile,
+        library::Library,
+    },
+    recipe::GraphRef,
+};
+use instance::Invocation;
+use scope::Path;
+use source::Source;
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+use value::{Data, Tensor, Value};
+
+/// What the graph is elaborated for.
+pub struct Setting<'a> {
+    /// Images per run of the graph.
+    pub batch: usize,
+    /// Pixels per image side.
+    pub size: usize,
+    /// Where the size was written, for messages.
+    pub size_span: Option<Span>,
+    /// Channels of an image.
+    pub chans: usize,
+    pub mode: Mode,
+    /// Whether the first output of the instance at a path becomes the root `act.<path>`.
+    pub keep: &'a dyn Fn(&str) -> bool,
+}
+
+impl Setting<'static> {
+    /// Training on RGB images of `size` pixels per side, with no root but the model's outputs.
+    pub fn training(batch: usize, size: usize) -> Self {
+        Setting {
+            batch,
+            size,
+            size_span: None,
+            chans: 3,
+            mode: Mode::Train,
+            keep: &|_| false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Train,
+    /// `skip` keeps everything.
+    Evaluate,
+}
+
+/// A model as one graph. Its roots are the model's outputs, the first one under the name `loss`.
+pub struct Elaborated {
+    pub graph: Graph,
+    /// In the order of creation: those of an instance before those of its steps.
+    pub weights: Vec<Weight>,
+    /// Every use of a graph that has a path, in the order of their first evaluation, outer before inner.
+    pub instances: Vec<Instance>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weight {
+    /// `encoder.layers.0.blocks.1.attn.qkv.weight`
+    pub name: String,
+    pub dims: Vec<usize>,
+    /// Whether weight decay applies.
+    pub decay: bool,
+    pub init: Init,
+}
+
+/// One use of a graph file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// `encoder.layers.0.blocks.1.attn`; empty for the top graph.
+    pub path: String,
+    /// `swin.attention`
+    pub graph: String,
+    /// The outputs that are tensors, with their dims.
+    pub outputs: Vec<(String, Vec<usize>)>,
+    /// Parameters of its weights and of everything below it.
+    pub parameters: usize,
+}
+
+/// Elaborates a model on images `[batch, chans, size, size]`, fed as `image`.
+///
+/// # Errors
+/// Every mistake that only shows with the values of a recipe: a param out of range, shapes that do not fit, a `require` that
+/// does not hold. Graph files are checked as they are reached.
+pub fn elaborate(library: &Library, model: &GraphRef, setting: &Setting) -> Result<Elaborated> {
+    let mut graph = new_graph(setting.batch);
+    let mut elaborator = Elaborator::new(library, setting, &mut graph);
+    elaborator.model(model)?;
+    let (weights, instances) = (elaborator.weights, elaborator.instances);
+    Ok(Elaborated {
+        graph,
+        weights,
+        instances,
+    })
+}
+
+impl Elaborated {
+    /// Parameters of the whole model.
+    pub fn parameters(&self) -> usize {
+        self.weights.iter().map(Weight::len).sum()
+    }
+
+    /// The instances right under the top graph: encoder, head, loss.
+    pub fn parts(&self) -> impl Iterator<Item = &Instance> {
+        let top = |path: &str| !path.is_empty() && !path.contains('.');
+        self.instances.iter().filter(move |part| top(&part.path))
+    }
+}
+
+impl Weight {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The state of one elaboration.
+pub struct Elaborator<'e> {
+    library: &'e Library,
+    setting: &'e Setting<'e>,
+    pub rewriter: Rewriter<'e>,
+    weights: Vec<Weight>,
+    /// Where each weight is declared, in the order of `weights`.
+    declared: Vec<Span>,
+    instances: Vec<Instance>,
+    feeds: HashMap<String, (Vec<usize>, Span)>,
+    /// How many tensors were drawn at a path.
+    draws: HashMap<Arc<str>, usize>,
+    used: limits::Used,
+}
+
+impl<'e> Elaborator<'e> {
+    fn new(library: &'e Library, setting: &'e Setting<'e>, graph: &'e mut Graph) -> Self {
+        Elaborator {
+            library,
+            setting,
+            rewriter: Rewriter::new(graph),
+            weights: Vec::new(),
+            declared: Vec::new(),
+            instances: Vec::new(),
+            feeds: HashMap::new(),
+            draws: HashMap::new(),
+            used: limits::Used::default(),
+        }
+    }
+
+    fn model(&mut self, model: &GraphRef) -> Result<()> {
+        let top = self.recipe_graph(model)?;
+        let file = self.graph_file(&top.graph)?;
+        if let [image] = file.inputs.as_slice()
+            && image.name.value == "image"
+        {
+            let args = vec![self.image(&model.graph.span)?];
+            let outputs = self.instantiate(Invocation {
+                file: &file,
+                path: Path::top(),
+                args,
+                params: top.params.clone(),
+                span: model.span.clone(),
+            })?;
+            return self.finish(&file, &outputs);
+        }
+        let names: Vec<_> = file.inputs.iter().map(|i| i.name.value.as_str()).collect();
+        let message = format!(
+            "a model takes `image` and nothing else, {} takes {}",
+            file.name,
+            one_or_more(&names, "nothing")
+        );
+        Err(Diagnostic::error("wrong-inputs", message)
+            .at(&model.graph.span)
+            .into())
+    }
+
+    fn image(&mut self, span: &Span) -> Result<Value> {
+        let Setting {
+            batch, size, chans, ..
+        } = *self.setting;
+        let dims = [batch, chans, size, size];
+        self.check_shape(&dims, span)?;
+        let side = match &self.setting.size_span {
+            Some(span) => Source::written(span),
+            None => Source::given("the size of the images"),
+        };
+        let axes = vec![
+            Source::batch(),
+            Source::given("the channels of an image"),
+            side.clone(),
+            side,
+        ];
+        let value = self.rewriter.input("image", &dims, InputKind::Feed);
+        self.feeds
+            .insert("image".into(), (dims.to_vec(), span.clone()));
+        let data = Data::Tensor(Rc::new(Tensor { value, axes }));
+        Ok(Value {
+            data,
+            source: Source::unknown(),
+        })
+    }
+
+    /// Makes the outputs roots, and sees that every weight is of use.
+    fn finish(&mut self, file: &GraphFile, outputs: &[(String, Value)]) -> Result<()> {
+        for (i, ((name, value), declared)) in outputs.iter().zip(&file.outputs).enumerate() {
+            let Some(tensor) = value.tensor() else {
+                let message = format!("the output `{name}` of a model is a tensor, got {value}");
+                return Err(Diagnostic::error("wrong-type", message)
+                    .at(&declared.name.span)
+                    .into());
+            };
+            let first = i == 0;
+            if first && !tensor.dims().is_empty() {
+                let message = format!(
+                    "the first output is what training minimises, one number; `{name}` is {}",
+                    value.describe()
+                );
+                return Err(Diagnostic::error("not-an-objective", message)
+                    .at(&declared.name.span)
+                    .into());
+            }
+            if !first && name == roots::LOSS {
+                let message = "`loss` names the first output, so no other can have the name";
+                return Err(Diagnostic::error("name-taken", message)
+                    .at(&declared.name.span)
+                    .into());
+            }
+            let root = if first { roots::LOSS } else { name };
+            self.rewriter.add_root(root, &tensor.value);
+        }
+        self.check_weights_serve()?;
+        self.rewriter.remove_dead();
+        Ok(())
+    }
+
+    /// A weight that the loss does not depend on would never be trained.
+    fn check_weights_serve(&self) -> Result<()> {
+        let graph = self.rewriter.graph();
+        let loss = ir::meta(graph).roots.iter().find(|r| r.name == roots::LOSS);
+        let needed = read::ancestors(graph, loss.map(|root| root.node));
+        let serving = |weight: &Weight| {
+            needed.iter().any(|&node| {
+                let input = ir::ops::own::<ir::ops::Input>(graph, node);
+                input.is_some_and(|input| input.name == weight.name)
+            })
+        };
+        let idle = self
+            .weights
+            .iter()
+            .zip(&self.declared)
+            .filter(|(weight, _)| !serving(weight));
+        let found = idle.map(|(weight, span)| {
+            let message = format!("the loss does not depend on the weight `{}`", weight.name);
+            Diagnostic::error("idle-weight", message)
+                .at(span)
+                .help("`when: …` says under which condition there is such a weight")
+        });
+        Diagnostics::unless(found.take(limits::REPORTED).collect(), ())
+    }
+
+    /// A graph file by its name, which stands in a recipe or in another graph file.
+    fn graph_file(&self, name: &Spanned<String>) -> Result<Arc<GraphFile>> {
+        self.library.get(&name.value).map_err(|mut errors| {
+            for error in &mut errors.0 {
+                error.span.get_or_insert_with(|| name.span.clone());
+            }
+            errors
+        })
+    }
+}
+
+/// `a`, `b` and `c`, or the word for none.
+fn one_or_more(names: &[&str], none: &str) -> String {
+    match names {
+        [] => none.to_owned(),
+        [one] => format!("`{one}`"),
+        [most @ .., last] => format!("`{}` and `{last}`", most.join("`, `")),
+    }
+}
+
+/// An error about an expression, with the history of every number in it.
+fn about(code: &'static str, message: String, expr: &Expr, parts: &[(&Expr, &Value)]) -> Diagnostic {
+    let error = Diagnostic::error(code, message).at(&expr.span);
+    let told = parts.iter().filter(|(part, _)| !is_literal(part));
+    told.fold(error, |error, (part, value)| {
+        value.source.explain(error, &part.to_string(), value)
+    })
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    use crate::language::expression::ExprKind::*;
+    matches!(expr.kind, Int(_) | Float(_) | Text(_) | Bool(_) | Null)
+}
