@@ -1,9 +1,19 @@
 //! The passes: the list is the program. Each is a luminal `Compiler`; the verifier runs behind each.
 
 mod attention;
+mod contractions;
 mod fold_constants;
+mod folds;
 mod merge_duplicates;
 mod remove_dead;
+mod rows;
+
+// What fusion is made of.
+mod emit;
+mod flow;
+mod regions;
+mod sums;
+mod walk;
 
 use crate::ir::{
     Graph,
@@ -31,6 +41,9 @@ pub const PASSES: &[Pass] = &[
     pass("fold constants", fold_constants::run),
     pass("merge duplicates", merge_duplicates::run),
     pass("remove dead nodes", remove_dead::run),
+    pass("contractions", contractions::run),
+    pass("rows", rows::run),
+    pass("folds", folds::run),
 ];
 
 const fn pass(name: &'static str, run: fn(&mut Graph)) -> Pass {

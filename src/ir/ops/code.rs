@@ -4,33 +4,49 @@
 use super::{Abs, Erf, Own};
 use crate::ir::{
     Rewriter, Value,
-    program::{Instr, RowOp, ValueId},
+    program::{Instr, RowOp},
     view,
 };
 use luminal::op::{Exp2, Log2, Recip, Sin, Sqrt};
 use std::sync::Arc;
 
-/// Per value, operands first: is it one number per row? That is what follows from reductions and constants alone.
-pub fn narrow(operands: usize, code: &[Instr]) -> Vec<bool> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Width {
-        /// A constant is as wide as what it meets.
-        Any,
-        Row,
-        Wide,
+/// How wide a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// Made of constants alone: as wide as what it meets, and wide where it is stored.
+    Any,
+    /// Follows from reductions and constants alone: one number per row.
+    Row,
+    Wide,
+}
+
+impl Width {
+    /// Of what an instruction makes of arguments.
+    pub fn of(op: RowOp, args: impl Iterator<Item = Width>) -> Width {
+        if op.reduces() {
+            return Width::Row;
+        }
+        args.fold(Width::Any, |seen, width| match (seen, width) {
+            (Width::Wide, _) | (_, Width::Wide) => Width::Wide,
+            (Width::Row, _) | (_, Width::Row) => Width::Row,
+            _ => Width::Any,
+        })
     }
+}
+
+/// Per value, operands first.
+pub fn widths(operands: usize, code: &[Instr]) -> Vec<Width> {
     let mut widths = vec![Width::Wide; operands];
     for instr in code {
-        let args = instr.args.iter().map(|&v| widths[v]);
-        widths.push(match instr.op {
-            RowOp::RowSum | RowOp::RowMax => Width::Row,
-            _ => args.fold(Width::Any, |seen, width| match (seen, width) {
-                (Width::Wide, _) | (_, Width::Wide) => Width::Wide,
-                (Width::Row, _) | (_, Width::Row) => Width::Row,
-                _ => Width::Any,
-            }),
-        });
+        let width = Width::of(instr.op, instr.args.iter().map(|&v| widths[v]));
+        widths.push(width);
     }
+    widths
+}
+
+/// Per value, operands first: is it one number per row?
+pub fn narrow(operands: usize, code: &[Instr]) -> Vec<bool> {
+    let widths = widths(operands, code);
     widths.into_iter().map(|w| w == Width::Row).collect()
 }
 
@@ -43,21 +59,21 @@ pub fn build(
     dims: &[usize],
     row: usize,
 ) -> Vec<Value> {
-    let narrow = narrow(operands.len(), code);
-    let grid = dims.len() - row;
+    let grid = &dims[..dims.len() - row];
+    let widths = widths(operands.len(), code);
     let mut values: Vec<Value> = operands.iter().map(|v| unsliced(r, v)).collect();
-    for (at, instr) in (operands.len()..).zip(code) {
-        let shape = if narrow[at] { &dims[..grid] } else { dims };
-        let wide = |v: ValueId, like: &[usize]| {
-            let own: &Value = &values[v];
-            let own_rank = own.rank();
-            (own_rank..like.len()).fold(own.clone(), |value, axis| value.expand(axis, like[axis]))
+    for (instr, width) in code.iter().zip(&widths[operands.len()..]) {
+        let shape = match width {
+            Width::Any => &[],
+            Width::Row => grid,
+            Width::Wide => dims,
         };
+        let arg = |i: usize, shape| stretched(&values[instr.args[i]], shape);
         let value = match instr.op {
             RowOp::Constant(x) => r.constant(x, shape),
             RowOp::RowSum | RowOp::RowMax => {
-                let mut value = wide(instr.args[0], dims);
-                for axis in (grid..dims.len()).rev() {
+                let mut value = arg(0, dims);
+                for axis in (grid.len()..dims.len()).rev() {
                     value = match instr.op {
                         RowOp::RowSum => r.sum(&value, axis),
                         _ => r.max(&value, axis),
@@ -65,15 +81,10 @@ pub fn build(
                 }
                 value
             }
-            RowOp::Add | RowOp::Mul | RowOp::Mod | RowOp::Less => {
-                let (a, b) = (wide(instr.args[0], shape), wide(instr.args[1], shape));
-                match instr.op {
-                    RowOp::Add => r.add(&a, &b),
-                    RowOp::Mul => r.mul(&a, &b),
-                    RowOp::Mod => r.modulo(&a, &b),
-                    _ => r.less(&a, &b),
-                }
-            }
+            RowOp::Add => r.add(&arg(0, shape), &arg(1, shape)),
+            RowOp::Mul => r.mul(&arg(0, shape), &arg(1, shape)),
+            RowOp::Mod => r.modulo(&arg(0, shape), &arg(1, shape)),
+            RowOp::Less => r.less(&arg(0, shape), &arg(1, shape)),
             RowOp::Recip => r.unary(Recip, &values[instr.args[0]]),
             RowOp::Sqrt => r.unary(Sqrt, &values[instr.args[0]]),
             RowOp::Exp2 => r.unary(Exp2, &values[instr.args[0]]),
@@ -84,7 +95,16 @@ pub fn build(
         };
         values.push(value);
     }
-    values
+    let full = |(value, width): (Value, Width)| match width {
+        Width::Any => stretched(&value, dims),
+        _ => value,
+    };
+    values.into_iter().zip(widths).map(full).collect()
+}
+
+/// Repeated along the trailing axes of `dims` that it does not have.
+fn stretched(value: &Value, dims: &[usize]) -> Value {
+    (value.rank()..dims.len()).fold(value.clone(), |v, axis| v.expand(axis, dims[axis]))
 }
 
 /// The value in a form that any primitive may read.
@@ -100,7 +120,7 @@ pub fn unsliced(r: &mut Rewriter, value: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn instr(op: RowOp, args: &[ValueId]) -> Instr {
+    fn instr(op: RowOp, args: &[usize]) -> Instr {
         Instr {
             op,
             args: args.to_vec(),
