@@ -2,6 +2,7 @@
 
 mod attention;
 mod contractions;
+mod epilogues;
 mod fold_constants;
 mod folds;
 mod merge_duplicates;
@@ -44,6 +45,7 @@ pub const PASSES: &[Pass] = &[
     pass("contractions", contractions::run),
     pass("rows", rows::run),
     pass("folds", folds::run),
+    pass("epilogues", epilogues::run),
 ];
 
 const fn pass(name: &'static str, run: fn(&mut Graph)) -> Pass {

@@ -8,6 +8,7 @@ mod pairs;
 
 pub use groups::Groups;
 pub use layout::Layout;
+pub use order::Order;
 
 use super::{
     flow::{Flow, Input, Work, expressible},

@@ -290,7 +290,7 @@ mod tests {
         seen = view::permute(&seen, &axes);
         let axis = key.below(10, dims.len() as u64) as usize;
         let n = view::dims(&seen)[axis];
-        if n % 2 == 0 && key.below(11, 2) == 0 {
+        if n.is_multiple_of(2) && key.below(11, 2) == 0 {
             let start = key.below(12, n as u64 / 2 + 1) as usize;
             seen = view::slice(&seen, axis, start, start + n / 2);
         }
@@ -310,7 +310,7 @@ mod tests {
             let len: usize = dims.iter().product();
             let again = match key.below(0, 3) {
                 0 => vec![len],
-                1 if len % 4 == 0 => vec![len / 4, 4],
+                1 if len.is_multiple_of(4) => vec![len / 4, 4],
                 _ => dims,
             };
             let second = some_view(key.at(1), &again);

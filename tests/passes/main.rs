@@ -1,6 +1,7 @@
 //! Fusion: what it makes of small graphs computes the same by the reference executor, and is as few nodes as can be.
 
 mod contractions;
+mod epilogues;
 mod models;
 mod rows;
 
