@@ -1,6 +1,7 @@
 //! mimc: a declarative graph compiler for masked image modeling.
 
 pub mod backend;
+pub mod compile;
 pub mod data;
 pub mod diagnostic;
 pub mod elaborate;

@@ -213,12 +213,7 @@ impl Elaborator<'_> {
         })
     }
 
-    fn index(
-        &mut self,
-        expr: &Expr,
-        of: (&Expr, &Value),
-        at: (&Expr, &Value),
-    ) -> Result<Value> {
+    fn index(&mut self, expr: &Expr, of: (&Expr, &Value), at: (&Expr, &Value)) -> Result<Value> {
         let parts = [of, at];
         let Data::Int(position) = at.1.data else {
             let message = format!("an index is a whole number, got {}", at.1.describe());

@@ -164,7 +164,9 @@ impl Elaborator<'_> {
                 frame.values.insert(name, size(*got, source));
             }
         }
-        sizes.iter().try_for_each(|size| self.check_size(frame, size))
+        sizes
+            .iter()
+            .try_for_each(|size| self.check_size(frame, size))
     }
 
     /// Pairs the declared axes of an input with those of the tensor.
@@ -209,12 +211,17 @@ impl Elaborator<'_> {
                 None => frame.rest = Some(got),
             }
         }
-        sizes.extend(wants.into_iter().zip(own).map(|(want, (got, source))| Size {
-            tensor: input,
-            want,
-            got,
-            source,
-        }));
+        sizes.extend(
+            wants
+                .into_iter()
+                .zip(own)
+                .map(|(want, (got, source))| Size {
+                    tensor: input,
+                    want,
+                    got,
+                    source,
+                }),
+        );
         Ok(())
     }
 
@@ -264,9 +271,14 @@ impl Elaborator<'_> {
             _ => Vec::new(),
         };
         let wants: Vec<_> = output.exprs().collect();
-        let starts_with_rest = rest.len() <= dims.len() && rest.iter().zip(&dims).all(|(r, d)| r.0 == *d);
+        let starts_with_rest =
+            rest.len() <= dims.len() && rest.iter().zip(&dims).all(|(r, d)| r.0 == *d);
         if dims.len() != rest.len() + wants.len() || !starts_with_rest {
-            let message = format!("`{}` is declared {}, got {dims:?}", name.value, shape_text(output));
+            let message = format!(
+                "`{}` is declared {}, got {dims:?}",
+                name.value,
+                shape_text(output)
+            );
             return Err(Diagnostic::error("rank-differs", message)
                 .at(&name.span)
                 .into());
@@ -277,7 +289,9 @@ impl Elaborator<'_> {
             if let ExprKind::Name(unknown) = &want.kind
                 && !frame.values.contains_key(unknown.as_str())
             {
-                frame.values.insert(unknown, size(dims[at], &tensor.axes[at]));
+                frame
+                    .values
+                    .insert(unknown, size(dims[at], &tensor.axes[at]));
             }
             let size = Size {
                 tensor: output,

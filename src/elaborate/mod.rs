@@ -311,7 +311,12 @@ fn one_or_more(names: &[&str], none: &str) -> String {
 }
 
 /// An error about an expression, with the history of every number in it.
-fn about(code: &'static str, message: String, expr: &Expr, parts: &[(&Expr, &Value)]) -> Diagnostic {
+fn about(
+    code: &'static str,
+    message: String,
+    expr: &Expr,
+    parts: &[(&Expr, &Value)],
+) -> Diagnostic {
     let error = Diagnostic::error(code, message).at(&expr.span);
     let told = parts.iter().filter(|(part, _)| !is_literal(part));
     told.fold(error, |error, (part, value)| {

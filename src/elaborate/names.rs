@@ -117,7 +117,9 @@ impl Elaborator<'_> {
         match goal {
             Goal::Weight(weight) => self.create_weight(frame, weight),
             Goal::Step(step) => {
-                let path = frame.path.step(step.scope.as_ref().unwrap_or(&step.name.value));
+                let path = frame
+                    .path
+                    .step(step.scope.as_ref().unwrap_or(&step.name.value));
                 let value = match &step.body {
                     StepBody::Value(expr) => {
                         self.stand_at(&path);
@@ -132,18 +134,16 @@ impl Elaborator<'_> {
     }
 
     /// A fold: every turn sees the value of the one before.
-    fn repeat<'f>(
-        &mut self,
-        frame: &mut Frame<'f>,
-        step: &'f Step,
-        path: &Path,
-    ) -> Result<Value> {
+    fn repeat<'f>(&mut self, frame: &mut Frame<'f>, step: &'f Step, path: &Path) -> Result<Value> {
         let StepBody::Repeat { count, from, each } = &step.body else {
             unreachable!("only a repeated step is folded");
         };
         let turns = self.eval(frame, count, None)?;
         let Data::Int(n @ 0..) = turns.data else {
-            let message = format!("`repeat` is a whole number from 0, got {}", turns.describe());
+            let message = format!(
+                "`repeat` is a whole number from 0, got {}",
+                turns.describe()
+            );
             return Err(super::about("wrong-type", message, count, &[(count, &turns)]).into());
         };
         if n as usize > limits::MAX_REPEAT {
@@ -190,7 +190,10 @@ impl Frame<'_> {
             return Ok(value.clone());
         }
         if let Some(graph) = self.graphs.get(name) {
-            return Ok(Value::written(Data::Graph(graph.clone()), &graph.graph.span));
+            return Ok(Value::written(
+                Data::Graph(graph.clone()),
+                &graph.graph.span,
+            ));
         }
         if BARE_INITIALISERS.contains(&name) {
             let initialiser = super::builtins::bare_initialiser(name);
@@ -198,7 +201,8 @@ impl Frame<'_> {
         }
         if self.off.contains(name) {
             let weight = self.file.weights.iter().find(|w| w.name.value == name);
-            let error = Diagnostic::error("weight-off", format!("there is no weight `{name}` here"));
+            let error =
+                Diagnostic::error("weight-off", format!("there is no weight `{name}` here"));
             let error = match weight.and_then(|weight| weight.when.as_ref()) {
                 Some(when) => error.note_at(format!("`when: {when}` does not hold,"), &when.span),
                 None => error,

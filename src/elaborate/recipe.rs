@@ -15,7 +15,10 @@ use std::rc::Rc;
 impl Elaborator<'_> {
     /// A reference to a graph, its params checked against those the graph has.
     pub fn recipe_graph(&self, of: &GraphRef) -> Result<Rc<Partial>> {
-        check_params(&*self.graph_file(&of.graph)?, of.params.iter().map(|p| &p.0))?;
+        check_params(
+            &*self.graph_file(&of.graph)?,
+            of.params.iter().map(|p| &p.0),
+        )?;
         let params = of.params.iter().map(|(name, value)| {
             let value = self.recipe_value(value)?;
             Ok((name.clone(), value))

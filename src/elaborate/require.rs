@@ -41,9 +41,13 @@ impl Elaborator<'_> {
             }
         });
         // A name in a branch that was not taken has no value.
-        let known = names.iter().filter_map(|name| frame.values.get_key_value(name));
+        let known = names
+            .iter()
+            .filter_map(|name| frame.values.get_key_value(name));
         let known: Vec<(&str, &Value)> = known.map(|(name, value)| (*name, value)).collect();
-        let values = known.iter().map(|(name, value)| format!("{name} = {value}"));
+        let values = known
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"));
         let values = values.collect::<Vec<_>>().join(", ");
         let message = match values.as_str() {
             "" => format!("{clause} does not hold in {}", frame.file.name),

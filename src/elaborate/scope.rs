@@ -1,6 +1,6 @@
 //! What is known inside one use of a graph: the values of its names, and the path its weights are named by.
 
-use super::{source::Source, value::Value, value::Partial};
+use super::{source::Source, value::Partial, value::Value};
 use crate::{
     diagnostic::Span,
     language::graph_file::{GraphFile, Step, WeightDecl},

@@ -132,7 +132,10 @@ impl Elaborator<'_> {
                 None => (expr, one),
                 Some((_, before)) => {
                     let both = [(expr, &before), (expr, &one)];
-                    (expr, self.binary_tensors(expr, BinaryOp::Mul, both[0], both[1])?)
+                    (
+                        expr,
+                        self.binary_tensors(expr, BinaryOp::Mul, both[0], both[1])?,
+                    )
                 }
             });
         }

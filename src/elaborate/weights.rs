@@ -124,7 +124,8 @@ impl Elaborator<'_> {
             }
             return Ok(per_output(&self.weight_shape(frame, main)?.0));
         }
-        let message = "the fan-in is that of `weight`, and there is no such weight of two axes or more";
+        let message =
+            "the fan-in is that of `weight`, and there is no such weight of two axes or more";
         let error = Diagnostic::error("no-fan-in", message).at(&init.span);
         Err(error.into())
     }

@@ -113,7 +113,8 @@ impl<'a> Call<'a> {
 
     pub fn tensor(&self, name: &str) -> Result<&Rc<Tensor>> {
         let arg = self.arg(name);
-        arg.tensor().ok_or_else(|| self.wrong(name, "a tensor", arg))
+        arg.tensor()
+            .ok_or_else(|| self.wrong(name, "a tensor", arg))
     }
 
     /// Where a pattern stands: patterns are written out, not computed.

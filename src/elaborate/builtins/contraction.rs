@@ -29,13 +29,24 @@ fn einsum(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let span = call.pattern("pattern")?;
     let einsum = pattern::parse_einsum(&span)?;
     let [left, right] = einsum.operands.as_slice() else {
-        let message = format!("einsum takes two tensors, the pattern names {}", einsum.operands.len());
-        return Err(Diagnostic::error("pattern-syntax", message).at(&span).into());
+        let message = format!(
+            "einsum takes two tensors, the pattern names {}",
+            einsum.operands.len()
+        );
+        return Err(Diagnostic::error("pattern-syntax", message)
+            .at(&span)
+            .into());
     };
     let mut sizes = Sizes::default();
     sizes.bind(left, &call.tensor("a")?.dims())?;
     sizes.bind(right, &call.tensor("b")?.dims())?;
-    let rest = |side: &Side| if side.has_rest() { sizes.rest().len() } else { 0 };
+    let rest = |side: &Side| {
+        if side.has_rest() {
+            sizes.rest().len()
+        } else {
+            0
+        }
+    };
     let operand = |name, side| -> Result<Operand> {
         let x = call.tensor(name)?;
         Ok(Operand {
@@ -46,8 +57,15 @@ fn einsum(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     };
     let operands = [operand("a", left)?, operand("b", right)?];
     let kept = plain(&einsum.to, rest(&einsum.to))?;
-    let known = || operands.iter().flat_map(|operand| operand.axes.iter().copied());
-    if let Some(new) = kept.iter().find(|axis| !known().any(|known| known == **axis)) {
+    let known = || {
+        operands
+            .iter()
+            .flat_map(|operand| operand.axes.iter().copied())
+    };
+    if let Some(new) = kept
+        .iter()
+        .find(|axis| !known().any(|known| known == **axis))
+    {
         let name = match new {
             Factor::Named(name) => name,
             Factor::Rest(_) => "...",
@@ -70,7 +88,9 @@ fn einsum(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let dims: Vec<usize> = order.iter().map(size).collect();
     elaborator.check_virtual_shape(&dims, call.span)?;
     elaborator.check_shape(&dims[..kept.len()], call.span)?;
-    let [a, b] = operands.each_ref().map(|operand| operand.over(&order, &dims));
+    let [a, b] = operands
+        .each_ref()
+        .map(|operand| operand.over(&order, &dims));
     let mut value = elaborator.rewriter.mul(&a, &b);
     for axis in (kept.len()..order.len()).rev() {
         value = elaborator.rewriter.sum(&value, axis);
@@ -122,5 +142,8 @@ fn source(axis: &Factor, operands: &[Operand; 2]) -> Source {
     });
     let having: Vec<Source> = having.collect();
     let images = having.iter().find(|source| source.is_over_batch());
-    images.or(having.first()).cloned().unwrap_or_else(Source::unknown)
+    images
+        .or(having.first())
+        .cloned()
+        .unwrap_or_else(Source::unknown)
 }

@@ -60,7 +60,9 @@ pub fn marked(side: &Side, dims: &[usize]) -> Result<Vec<usize>> {
                 let error = Diagnostic::error("pattern-syntax", message).at(side.place(i));
                 return Err(error.help("rearrange it first").into());
             }
-            Group::Axes(axes) if axes.iter().all(|axis| axis.marked) => found.push(i - first + lead),
+            Group::Axes(axes) if axes.iter().all(|axis| axis.marked) => {
+                found.push(i - first + lead)
+            }
             _ => {}
         }
     }
@@ -159,20 +161,24 @@ impl<'p> Move<'p> {
                 (None, Factor::Rest(_)) => Source::unknown(),
             }
         };
-        let axes = self.to.iter().enumerate().map(|(axis, group)| match &group[..] {
-            [] => Source::written(&place(&arrow.to, axis)),
-            [factor] => of_factor(*factor),
-            several => {
-                let named = several.iter().map(|&factor| {
-                    let name = match factor {
-                        Factor::Named(name) => name.to_owned(),
-                        Factor::Rest(_) => "...".to_owned(),
-                    };
-                    (name, size(self.size(factor), &of_factor(factor)))
-                });
-                Source::from_named(&place(&arrow.to, axis), named.collect())
-            }
-        });
+        let axes = self
+            .to
+            .iter()
+            .enumerate()
+            .map(|(axis, group)| match &group[..] {
+                [] => Source::written(&place(&arrow.to, axis)),
+                [factor] => of_factor(*factor),
+                several => {
+                    let named = several.iter().map(|&factor| {
+                        let name = match factor {
+                            Factor::Named(name) => name.to_owned(),
+                            Factor::Rest(_) => "...".to_owned(),
+                        };
+                        (name, size(self.size(factor), &of_factor(factor)))
+                    });
+                    Source::from_named(&place(&arrow.to, axis), named.collect())
+                }
+            });
         axes.collect()
     }
 }
@@ -204,7 +210,13 @@ impl Elaborator<'_> {
         let dims: Vec<usize> = order.iter().map(|&factor| moving.size(factor)).collect();
         self.check_shape(&dims, at)?;
         let mut value = x.clone();
-        for (axis, _) in moving.from.iter().enumerate().rev().filter(|(_, g)| g.is_empty()) {
+        for (axis, _) in moving
+            .from
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, g)| g.is_empty())
+        {
             value = value.squeeze(axis);
         }
         let groups: Vec<_> = moving.from.iter().filter(|g| !g.is_empty()).collect();

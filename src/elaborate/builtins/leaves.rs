@@ -29,7 +29,10 @@ fn arange(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let arg = call.arg("count");
     let count = elaborator.axis_size(arg.expr, &arg.value)?;
     if count > limits::MAX_TABLE {
-        let message = format!("a table of {count} numbers, at most {} can be", limits::MAX_TABLE);
+        let message = format!(
+            "a table of {count} numbers, at most {} can be",
+            limits::MAX_TABLE
+        );
         return Err(arg.error("too-large", message).into());
     }
     let numbers: Vec<f32> = (0..count).map(|i| i as f32).collect();
@@ -79,7 +82,9 @@ pub fn shape(elaborator: &Elaborator, call: &Call) -> Result<(Vec<usize>, Vec<So
     let Data::List(items) = &arg.value.data else {
         return Err(call.wrong("shape", "a list of sizes", arg));
     };
-    let sizes = items.iter().map(|item| elaborator.axis_size(arg.expr, item));
+    let sizes = items
+        .iter()
+        .map(|item| elaborator.axis_size(arg.expr, item));
     let dims = sizes.collect::<Result<Vec<_>>>()?;
     elaborator.check_shape(&dims, &arg.expr.span)?;
     let axes = items.iter().map(|item| item.source.clone());

@@ -67,10 +67,7 @@ mod tests {
         assert_eq!(set.len(), table.len(), "each name once");
         assert_eq!(set, names::BUILTINS.iter().copied().collect());
         let initialisers: BTreeSet<_> = initialisers::BUILTINS.iter().map(Builtin::name).collect();
-        assert_eq!(
-            initialisers,
-            names::INITIALISERS.iter().copied().collect()
-        );
+        assert_eq!(initialisers, names::INITIALISERS.iter().copied().collect());
         let bare = names::BARE_INITIALISERS.iter();
         assert!(bare.copied().all(|name| initialisers.contains(name)));
     }

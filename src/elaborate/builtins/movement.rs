@@ -163,9 +163,8 @@ fn concat(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
         let own = part.dims();
         let differs = |i: usize| i != axis && own.get(i) != dims.get(i);
         if own.len() != dims.len() || (0..own.len()).any(differs) {
-            let message = format!(
-                "{own:?} cannot follow {dims:?} along axis {axis}: the other axes differ"
-            );
+            let message =
+                format!("{own:?} cannot follow {dims:?} along axis {axis}: the other axes differ");
             return Err(Diagnostic::error("shapes-differ", message)
                 .at(&arg.expr.span)
                 .into());
@@ -185,7 +184,10 @@ fn concat(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     axes[axis] = Source::from_named(call.span, lengths);
     let values: Vec<_> = parts.iter().map(|part| &part.value).collect();
     let value = elaborator.rewriter.op(ops::Concat { axis }, &values);
-    Ok(tensor::data(value.into_iter().next().expect("one result"), axes))
+    Ok(tensor::data(
+        value.into_iter().next().expect("one result"),
+        axes,
+    ))
 }
 
 fn one_axis(call: &Call, at: &Span) -> crate::diagnostic::Diagnostics {
@@ -231,7 +233,9 @@ fn roll(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let side = pattern::parse_side(&call.pattern("pattern")?)?;
     let by = call.int("by")?;
     let shifts = marked(&side, &dims)?;
-    let shifts = shifts.into_iter().map(|axis| (axis, by % dims[axis] as i64));
+    let shifts = shifts
+        .into_iter()
+        .map(|axis| (axis, by % dims[axis] as i64));
     let shifts: Vec<_> = shifts.filter(|(_, by)| *by != 0).collect();
     if shifts.is_empty() {
         return Ok(Data::Tensor(x.clone()));

@@ -84,8 +84,10 @@ pub fn total(call: &Call, items: &[Value]) -> Result<Data> {
         let Some(number) = item.number() else {
             return Err(call.wrong("x", "a tensor or a list of numbers", call.arg("x")));
         };
-        total = number::binary(BinaryOp::Add, total, number)
-            .map_err(|fault| call.arg("x").error(fault.code(), format!("the sum {}", fault.message())))?;
+        total = number::binary(BinaryOp::Add, total, number).map_err(|fault| {
+            call.arg("x")
+                .error(fault.code(), format!("the sum {}", fault.message()))
+        })?;
     }
     Ok(total.data())
 }

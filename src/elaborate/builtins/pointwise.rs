@@ -60,8 +60,17 @@ fn each(
     match finite(of_number(number.float())) {
         Ok(result) => Ok(result.data()),
         Err(fault) => {
-            let fault = if number.is_zero() { Fault::NotReal } else { fault };
-            let message = format!("{} of {} {}", call.builtin.name(), arg.value, fault.message());
+            let fault = if number.is_zero() {
+                Fault::NotReal
+            } else {
+                fault
+            };
+            let message = format!(
+                "{} of {} {}",
+                call.builtin.name(),
+                arg.value,
+                fault.message()
+            );
             Err(arg.error(fault.code(), message).into())
         }
     }

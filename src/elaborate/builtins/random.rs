@@ -33,7 +33,10 @@ fn skip(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let x = call.tensor("x")?;
     let rate = call.number("rate")?;
     if !(0.0..=1.0).contains(&rate) {
-        let message = format!("`rate` of skip is from 0 to 1, got {}", call.arg("rate").value);
+        let message = format!(
+            "`rate` of skip is from 0 to 1, got {}",
+            call.arg("rate").value
+        );
         return Err(call.arg("rate").error("out-of-range", message).into());
     }
     let side = pattern::parse_side(&call.pattern("pattern")?)?;
@@ -68,7 +71,8 @@ impl Elaborator<'_> {
         let per_sample = axes.first().is_some_and(Source::is_batch);
         let others = &axes[usize::from(per_sample)..];
         if others.iter().any(Source::is_over_batch) {
-            let message = "random numbers for each image need the images as an axis of their own, the first";
+            let message =
+                "random numbers for each image need the images as an axis of their own, the first";
             return Err(Diagnostic::error("draw-over-batch", message)
                 .at(at)
                 .help("any cut of a batch into runs has to draw the same numbers for an image")

@@ -79,7 +79,9 @@ fn mean(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
 fn max(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     match call.all("values") {
         [x, pattern] if let Some(x) = x.tensor() => match pattern.expr.as_text() {
-            Some((_, span)) => Ok(reduced(elaborator, call, x, &span, |r, x, axis| r.max(x, axis))?.0),
+            Some((_, span)) => {
+                Ok(reduced(elaborator, call, x, &span, |r, x, axis| r.max(x, axis))?.0)
+            }
             None => Err(call.wrong("values", "a tensor and a pattern", pattern)),
         },
         _ => numbers::extreme(call, CompareOp::Greater),
@@ -135,7 +137,10 @@ fn softmax(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
         let reduced = axes.iter().rev();
         reduced.fold(value.clone(), |value, &axis| reduce(r, &value, axis))
     };
-    let wide = |value: Value| axes.iter().fold(value, |v, &axis| v.expand(axis, dims[axis]));
+    let wide = |value: Value| {
+        axes.iter()
+            .fold(value, |v, &axis| v.expand(axis, dims[axis]))
+    };
     let highest = over(r, &x.value, |r, x, axis| r.max(x, axis));
     let highest = r.op(ops::Detach, &[&highest]).remove(0);
     let below = r.sub(&x.value, &wide(highest));

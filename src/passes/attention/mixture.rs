@@ -2,9 +2,9 @@
 
 use super::{
     Axis, only_reader,
-    pattern::{absent, either, is_draw, number, pair, with_number, without},
+    pattern::{absent, is_draw, number, pair, with_number, without},
 };
-use crate::ir::{Graph, Kind, NodeIndex, Value, kind, meta, program::RowOp, rewrite, view};
+use crate::ir::{Graph, Kind, NodeIndex, Value, kind, meta, program::RowOp, view};
 
 /// `dropout(weights) · v`
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The softmax, and the scores it is taken of.
 
 use super::pattern::{absent, either, operands, pair, reduction, with_number, without};
-use crate::ir::{Graph, Kind, NodeIndex, Value, kind, meta, program::RowOp, rewrite, view};
+use crate::ir::{Graph, Kind, NodeIndex, Value, kind, meta, program::RowOp, view};
 use std::f32::consts::LOG2_E;
 
 /// `scale·q·kᵀ + Σ biases`

@@ -1,5 +1,6 @@
 //! From a graph to a plan: one kernel per node (a few for concatenations and rolls), then buffers into the arena.
 
+mod attention;
 mod contraction;
 mod movement;
 mod optimizer;
@@ -165,6 +166,10 @@ impl<'g> Lowering<'g> {
             self.folded(folded, inputs);
         } else if let Some(contraction) = own.get::<ops::Contraction>() {
             self.contraction(contraction, inputs);
+        } else if let Some(attention) = own.get::<ops::Attention>() {
+            self.attention(attention, inputs);
+        } else if let Some(gradient) = own.get::<ops::AttentionGradient>() {
+            self.attention_gradient(gradient, inputs);
         } else if own.get::<ops::Take>().is_some() {
             self.take(inputs);
         } else if let Some(scatter) = own.get::<ops::Scatter>() {
