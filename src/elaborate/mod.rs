@@ -7,6 +7,7 @@
 pub mod builtins;
 mod calls;
 mod eval;
+mod initial;
 mod instance;
 mod limits;
 mod names;
@@ -34,6 +35,8 @@ use crate::{
     },
     recipe::GraphRef,
 };
+pub use initial::initial;
+
 use instance::Invocation;
 use scope::Path;
 use source::Source;
