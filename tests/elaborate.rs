@@ -84,10 +84,19 @@ fn swin_b_is_the_official_one() {
     assert_eq!(model.weights.len(), 330);
     assert_eq!(model.parameters(), 89_874_104);
     let parts: Vec<_> = model.parts().map(|p| (&*p.path, p.parameters)).collect();
-    let own = [("mask", 0), ("encoder", 86_725_304), ("decoder", 3_148_800), ("loss", 0)];
+    let own = [
+        ("mask", 0),
+        ("encoder", 86_725_304),
+        ("decoder", 3_148_800),
+        ("loss", 0),
+    ];
     assert_eq!(parts, own);
     let without: Vec<_> = model.weights.iter().filter(|w| !w.decay).collect();
-    assert!(without.iter().all(|w| w.dims.len() == 1 || w.name == "encoder.mask_token"));
+    assert!(
+        without
+            .iter()
+            .all(|w| w.dims.len() == 1 || w.name == "encoder.mask_token")
+    );
     assert_eq!(without.len(), 330 - 125, "all but matrices and bias tables");
 }
 
@@ -97,16 +106,28 @@ fn vit_b_is_the_official_one() {
     assert_eq!(model.weights.len(), 189);
     assert_eq!(model.parameters(), 86_256_720);
     let without: Vec<_> = model.weights.iter().filter(|w| !w.decay).collect();
-    assert!(without.iter().all(|w| w.dims.len() == 1 || w.name == "encoder.cls_token"));
+    assert!(
+        without
+            .iter()
+            .all(|w| w.dims.len() == 1 || w.name == "encoder.cls_token")
+    );
     let matrices = model.weights.iter().filter(|w| w.dims.len() > 1).count();
-    assert_eq!(without.len(), 189 - (matrices - 1), "of the others only the class token");
+    assert_eq!(
+        without.len(),
+        189 - (matrices - 1),
+        "of the others only the class token"
+    );
 }
 
 #[test]
 fn every_recipe_elaborates() {
     for (name, _) in mimc::recipe::builtin() {
         let model = model(&name, &[]);
-        let roots: Vec<_> = meta(&model.graph).roots.iter().map(|r| r.name.as_str()).collect();
+        let roots: Vec<_> = meta(&model.graph)
+            .roots
+            .iter()
+            .map(|r| r.name.as_str())
+            .collect();
         assert_eq!(roots, ["loss", "decoder", "mask"], "{name}");
     }
 }
