@@ -14,4 +14,7 @@ pub mod passes;
 pub mod plan;
 pub mod random;
 pub mod recipe;
+pub mod summary;
+pub mod text;
 pub mod train;
+pub mod verify;

@@ -61,6 +61,14 @@ impl Library {
         graph
     }
 
+    /// The sound graphs that were asked for so far, by name.
+    pub fn loaded(&self) -> Vec<Arc<GraphFile>> {
+        let parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut graphs: Vec<_> = parsed.values().filter_map(|one| one.clone().ok()).collect();
+        graphs.sort_by(|a, b| a.name.cmp(&b.name));
+        graphs
+    }
+
     fn load(&self, name: &str) -> Result<Arc<GraphFile>> {
         if !self.names.contains(name) {
             return Err(self.unknown(name, []).into());

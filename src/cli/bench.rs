@@ -1,0 +1,196 @@
+//! `mimc bench`: seconds per training step.
+
+use super::{
+    Outcome,
+    arguments::{BackendArgument, Sets},
+    failure::Failure,
+    job::library,
+    screen,
+};
+use clap::{Args, value_parser};
+use mimc::{
+    compile::{CHANNELS, Options, compile},
+    random::Key,
+    recipe::Recipe,
+    text::units,
+    train::step::{Draw, Step, StepError},
+};
+use serde::Serialize;
+use std::{fs, process::ExitCode, time::Instant};
+
+/// Measure seconds per training step on random images, without loading any
+///
+/// A step is forward, backward, clipping and update, on one fixed batch. The last line is JSON.
+#[derive(Args)]
+pub struct Arguments {
+    /// A path, a name in ./recipes, or a built-in name
+    #[arg(value_name = "RECIPE")]
+    recipe: String,
+    /// Images per step, all at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Steps measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Steps made before, besides the first
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    warmup: u32,
+    #[command(flatten)]
+    backend: BackendArgument,
+    #[command(flatten)]
+    sets: Sets,
+    /// Print nothing but the JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The keys are those that other implementations are measured with.
+#[derive(Serialize)]
+struct Document {
+    /// Who was measured: `mimc 0.1.0`.
+    peer: String,
+    model: String,
+    batch: u32,
+    device: &'static str,
+    dtype: &'static str,
+    first_step_s: f64,
+    /// The median.
+    step_s: f64,
+    step_min_s: f64,
+    images_per_s: f64,
+    gflop_per_image: f64,
+    gflop_per_s: f64,
+    /// `null` where the system does not tell.
+    peak_gb: Option<f64>,
+    parameters: usize,
+    compile_s: f64,
+}
+
+/// A rate that moves weights without ruining them.
+const RATE: f32 = 1e-4;
+
+pub fn run(arguments: &Arguments) -> Outcome {
+    let batch = arguments.batch;
+    let own = [
+        format!("train.batch={batch}"),
+        format!("train.micro_batch={batch}"),
+    ];
+    let recipe = Recipe::load(
+        &arguments.recipe,
+        &[&arguments.sets.sets[..], &own].concat(),
+    )?;
+    let backend = arguments.backend.chosen();
+
+    let started = Instant::now();
+    let program = compile(&recipe, &library(), &Options::default())?;
+    let flops = program.cost.forward_flops + program.cost.backward_flops;
+    let parameters = program.weights.iter().map(|weight| weight.len()).sum();
+    let mut step = program.prepare(backend, recipe.train.seed)?;
+    let compile_s = started.elapsed().as_secs_f64();
+
+    feed(&mut *step, batch as usize, &recipe)?;
+    let times = measure(&mut *step, &recipe, arguments)?;
+    let (first, measured) = (times[0], &times[1 + arguments.warmup as usize..]);
+    let median = median(measured);
+    let gflop = flops as f64 / 1e9;
+    let document = Document {
+        peer: concat!("mimc ", env!("CARGO_PKG_VERSION")).to_owned(),
+        model: recipe.name.clone(),
+        batch,
+        device: backend.name(),
+        dtype: "fp32",
+        first_step_s: round(first, 3),
+        step_s: round(median, 4),
+        step_min_s: round(measured.iter().copied().fold(f64::INFINITY, f64::min), 4),
+        images_per_s: round(f64::from(batch) / median, 2),
+        gflop_per_image: round(gflop, 1),
+        gflop_per_s: round(gflop * f64::from(batch) / median, 1),
+        peak_gb: peak_bytes().map(|bytes| round(bytes as f64 / 1e9, 2)),
+        parameters,
+        compile_s: round(compile_s, 3),
+    };
+    if !arguments.json {
+        screen::print(document.told())?;
+    }
+    let json = serde_json::to_string(&document);
+    let json = json.map_err(|error| Failure::new("output", error, None))?;
+    screen::print(format_args!("{json}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Standard normal pixels, as normalised images are on average.
+fn feed(step: &mut dyn Step, batch: usize, recipe: &Recipe) -> Result<(), StepError> {
+    let size = recipe.data.size;
+    let key = Key::new(recipe.train.seed).with("bench");
+    let pixels = 0..(batch * CHANNELS * size * size) as u64;
+    let images: Vec<f32> = pixels.map(|pixel| key.normal(pixel) as f32).collect();
+    step.feed("image", &images)
+}
+
+/// Seconds of the first step, those to warm up, and those that count.
+fn measure(
+    step: &mut dyn Step,
+    recipe: &Recipe,
+    arguments: &Arguments,
+) -> Result<Vec<f64>, StepError> {
+    let steps = 1 + arguments.warmup + arguments.steps;
+    let mut times = Vec::new();
+    for at in 0..u64::from(steps) {
+        let started = Instant::now();
+        step.accumulate(Draw {
+            seed: recipe.train.seed,
+            step: at,
+            first_sample: 0,
+        })?;
+        step.apply(RATE, at + 1)?;
+        times.push(started.elapsed().as_secs_f64());
+    }
+    Ok(times)
+}
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn round(value: f64, digits: i32) -> f64 {
+    let scale = 10f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+/// The most memory this process has held.
+fn peak_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kibibytes)
+}
+
+impl Document {
+    fn told(&self) -> String {
+        let Self {
+            model,
+            batch,
+            device,
+            step_s,
+            step_min_s,
+            images_per_s,
+            ..
+        } = self;
+        let peak = match self.peak_gb {
+            Some(peak) => format!(", {peak} GB at the peak"),
+            None => String::new(),
+        };
+        format!(
+            "{model}, batch {batch}, {device}: {step_s} s per step ({step_min_s} at best), {images_per_s} images/s\n\
+             {} GFLOP per image, {} GFLOP/s{peak}; {} parameters, compiled in {} s\n",
+            self.gflop_per_image,
+            self.gflop_per_s,
+            units::grouped(self.parameters),
+            self.compile_s,
+        )
+    }
+}

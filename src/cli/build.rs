@@ -1,0 +1,135 @@
+//! What `mimc compile` leaves behind, and the record by which `mimc run` finds it again.
+//!
+//! ```text
+//! build/swin_b/recipe.yaml    the resolved recipe
+//! build/swin_b/graph.txt      behind elaboration; gradient.txt, fused.txt and plan.txt follow
+//! build/last.json             what was compiled last in this directory, and from which texts
+//! ```
+
+use super::{
+    failure::Failure,
+    job::{Compiled, Job},
+};
+use mimc::{compile::Listings, diagnostic::SourceFile, recipe::Recipe, train::replace::replace};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+const FOLDER: &str = "build";
+const LAST: &str = "build/last.json";
+const RECIPE: &str = "recipe.yaml";
+
+/// The job compiled last in this directory.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Last {
+    pub job: Job,
+    pub name: String,
+    pub folder: PathBuf,
+    /// Fingerprints of the recipe and the graph files, by their shown paths.
+    sources: BTreeMap<String, u64>,
+}
+
+/// `build/<recipe name>`
+pub fn default_folder(recipe: &Recipe) -> PathBuf {
+    Path::new(FOLDER).join(&recipe.name)
+}
+
+/// Writes the resolved recipe and the listings, and records the job. Returns the names of the files.
+pub fn write(
+    job: &Job,
+    compiled: &Compiled,
+    listings: &Listings,
+    folder: &Path,
+) -> Result<Vec<&'static str>, Failure> {
+    let recipe = compiled.recipe.to_yaml();
+    let files = [
+        (RECIPE, &recipe),
+        ("graph.txt", &listings.graph),
+        ("gradient.txt", &listings.gradient),
+        ("fused.txt", &listings.fused),
+        ("plan.txt", &listings.plan),
+    ];
+    for (name, text) in files {
+        write_file(&folder.join(name), text)?;
+    }
+    let last = Last {
+        job: job.clone(),
+        name: compiled.recipe.name.clone(),
+        folder: folder.to_owned(),
+        sources: sources(compiled),
+    };
+    let record = serde_json::to_string_pretty(&last);
+    let record = record.map_err(|error| Failure::new("file", error, None))?;
+    write_file(Path::new(LAST), &(record + "\n"))?;
+    Ok(files.map(|(name, _)| name).to_vec())
+}
+
+/// The job compiled last in this directory, if any was.
+pub fn last() -> Result<Option<Last>, Failure> {
+    let path = Path::new(LAST);
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::file("read", path, &error)),
+        Ok(text) => text,
+    };
+    match serde_json::from_str(&text) {
+        Ok(last) => Ok(Some(last)),
+        Err(error) => {
+            let message = format!("{LAST} is damaged: {error}");
+            let help = "compile again, or name the recipe: mimc run RECIPE";
+            Err(Failure::new("file", message, Some(help.into())))
+        }
+    }
+}
+
+impl Last {
+    /// The texts that are not what they were when this was compiled.
+    pub fn changed(&self, compiled: &Compiled) -> Vec<String> {
+        let now = sources(compiled);
+        let paths = now.keys().chain(self.sources.keys());
+        let mut changed: Vec<_> = paths
+            .filter(|path| now.get(*path) != self.sources.get(*path))
+            .cloned()
+            .collect();
+        changed.sort();
+        changed.dedup();
+        changed
+    }
+
+    /// The job on the resolved recipe, for when the source is gone.
+    pub fn resolved(&self) -> Result<Recipe, Failure> {
+        let path = self.folder.join(RECIPE);
+        let text =
+            fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
+        let file = SourceFile::new(path.display().to_string(), text);
+        Ok(Recipe::parse(&file, &self.name, &[])?)
+    }
+}
+
+fn sources(compiled: &Compiled) -> BTreeMap<String, u64> {
+    let recipe = &compiled.recipe.model.span.file;
+    let graphs = compiled.library.loaded();
+    let graphs = graphs.iter().map(|graph| &graph.span.file);
+    let files = graphs.chain([recipe]);
+    files
+        .map(|file| (file.path.clone(), fingerprint(&file.text)))
+        .collect()
+}
+
+fn fingerprint(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| replace(path, |file| file.write_all(text.as_bytes())));
+    written.map_err(|error| Failure::file("write", path, &error))
+}

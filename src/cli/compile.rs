@@ -1,0 +1,121 @@
+//! `mimc compile`: what a recipe amounts to.
+
+use super::{
+    Outcome,
+    arguments::{self, BackendArgument, Sets},
+    build,
+    job::Job,
+    screen,
+};
+use clap::{Args, ValueEnum};
+use mimc::{compile::Listings, summary::Summary};
+use serde::Serialize;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Compile a recipe and tell what it amounts to; needs no data
+///
+/// Elaborates, differentiates, fuses and plans. Writes the resolved recipe and the listings of every stage, and prints a
+/// summary.
+#[derive(Args)]
+pub struct Arguments {
+    /// A path, a name in ./recipes, or a built-in name
+    #[arg(value_name = "RECIPE")]
+    recipe: String,
+    /// Where to write the resolved recipe and the listings [default: build/<recipe name>]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Print one listing instead of the summary
+    #[arg(long, value_name = "STAGE", conflicts_with = "json")]
+    emit: Option<Stage>,
+    #[command(flatten)]
+    backend: BackendArgument,
+    #[command(flatten)]
+    sets: Sets,
+    /// Choose the largest micro-batch whose plan fits [default: 4GiB]
+    #[arg(long, value_name = "SIZE", value_parser = arguments::size)]
+    memory: Option<u64>,
+    /// Images computed at once; must divide train.batch
+    #[arg(long, value_name = "N", conflicts_with = "memory")]
+    micro_batch: Option<usize>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Stage {
+    /// The model behind elaboration
+    Graph,
+    /// With the gradient of every weight
+    Gradient,
+    /// The whole step behind fusion
+    Fused,
+    /// Kernels and buffers
+    Plan,
+    /// The recipe with every key
+    Recipe,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    folder: &'a PathBuf,
+    files: &'a [&'static str],
+}
+
+pub fn run(arguments: Arguments) -> Outcome {
+    let backend = arguments.backend.name();
+    let job = Job {
+        recipe: arguments.recipe,
+        sets: arguments.sets.sets,
+        backend: backend.unwrap_or(arguments::default_backend()).to_owned(),
+        memory: arguments.memory,
+        micro_batch: arguments.micro_batch,
+    };
+    let mut compiled = job.compile(job.load()?, true)?;
+    let listings = compiled.program.listings.take();
+    let listings = listings.expect("listings were asked for");
+    let default = || build::default_folder(&compiled.recipe);
+    let folder = arguments.output.unwrap_or_else(default);
+    let files = build::write(&job, &compiled, &listings, &folder)?;
+
+    let resolved = || compiled.recipe.to_yaml();
+    let summary = || {
+        Summary::new(
+            &compiled.recipe,
+            &compiled.program,
+            &job.backend,
+            compiled.seconds,
+        )
+    };
+    match arguments.emit {
+        Some(stage) => screen::print(stage.text(&listings, resolved))?,
+        None if arguments.json => screen::print_json(&Document {
+            summary: &summary(),
+            folder: &folder,
+            files: &files,
+        })?,
+        None => {
+            let (folder, files) = (folder.display(), files.join(", "));
+            let next = "mimc run";
+            screen::print(format_args!(
+                "{}written   {folder}: {files}\nnext      {next}\n",
+                summary()
+            ))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Stage {
+    fn text(self, listings: &Listings, recipe: impl FnOnce() -> String) -> String {
+        match self {
+            Stage::Graph => listings.graph.clone(),
+            Stage::Gradient => listings.gradient.clone(),
+            Stage::Fused => listings.fused.clone(),
+            Stage::Plan => listings.plan.clone(),
+            Stage::Recipe => recipe(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What is compiled and how, as a command line says it.
+
+use super::{arguments::named, failure::Failure};
+use mimc::{
+    backend::Backend,
+    compile::{Options, Program, compile},
+    language::library::Library,
+    recipe::Recipe,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Everything that decides a program, besides the texts of recipes and graphs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// A path or a name.
+    pub recipe: String,
+    pub sets: Vec<String>,
+    pub backend: String,
+    /// Bytes.
+    pub memory: Option<u64>,
+    pub micro_batch: Option<usize>,
+}
+
+/// What came of it.
+pub struct Compiled {
+    pub recipe: Recipe,
+    pub library: Library,
+    pub program: Program,
+    pub seconds: f64,
+}
+
+/// The graphs under `./graphs`, before those built in.
+pub fn library() -> Library {
+    Library::new(&[PathBuf::from("graphs")])
+}
+
+impl Job {
+    pub fn backend(&self) -> &'static dyn Backend {
+        named(&self.backend)
+    }
+
+    pub fn load(&self) -> Result<Recipe, Failure> {
+        Ok(Recipe::load(&self.recipe, &self.sets)?)
+    }
+
+    /// Compiles a recipe that [`Job::load`] returned.
+    pub fn compile(&self, mut recipe: Recipe, listings: bool) -> Result<Compiled, Failure> {
+        let started = Instant::now();
+        let library = library();
+        let options = Options {
+            micro_batch: self.micro_batch,
+            memory: self.memory,
+            listings,
+            ..Options::default()
+        };
+        let program = compile(&recipe, &library, &options)?;
+        if self.micro_batch.is_some() || self.memory.is_some() {
+            // The resolved recipe then stands for itself.
+            recipe.train.micro_batch = Some(program.micro_batch);
+        }
+        Ok(Compiled {
+            recipe,
+            library,
+            program,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// Where a recipe came from, for a person: `recipes/mine.yaml`, `the built-in quickstart`.
+pub fn origin(recipe: &Recipe) -> String {
+    let path = &recipe.model.span.file.path;
+    match Path::new(path).is_file() {
+        true => path.clone(),
+        false => format!("the built-in {}", recipe.name),
+    }
+}

@@ -1,0 +1,59 @@
+//! The verbs: one file each. They read arguments, call the library and tell what came of it.
+
+mod arguments;
+mod bench;
+mod build;
+mod compile;
+mod failure;
+mod job;
+mod recipes;
+mod run;
+mod screen;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// A declarative graph compiler for masked image modeling: from a recipe in YAML to a pre-trained encoder.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Compile(compile::Arguments),
+    Run(run::Arguments),
+    Verify(verify::Arguments),
+    Bench(bench::Arguments),
+    Recipes(recipes::Arguments),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mimc run                                 train the built-in `quickstart`, about a minute
+  mimc compile swin_b                      see what a recipe amounts to, without any data
+  mimc run swin_b --data photos --set train.batch=64
+  mimc run --resume                        go on where the last run stopped
+  mimc verify mine.yaml --reference numbers.safetensors
+
+A RECIPE is a path, a name in ./recipes, or a built-in name.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal with its state saved.";
+
+/// What a verb comes to, unless it fails.
+type Outcome = Result<ExitCode, Failure>;
+
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Compile(arguments) => compile::run(arguments),
+        Verb::Run(arguments) => run::run(arguments),
+        Verb::Verify(arguments) => verify::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Recipes(arguments) => recipes::run(&arguments),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}

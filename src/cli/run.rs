@@ -1,0 +1,235 @@
+//! `mimc run`: training.
+
+use super::{
+    Outcome,
+    arguments::{self, BackendArgument, Sets},
+    build::{self, Last},
+    failure::Failure,
+    job::{Compiled, Job, origin},
+    screen,
+};
+use clap::{Args, value_parser};
+use mimc::{
+    backend::Backend,
+    compile::compile_forward,
+    ir::meta,
+    recipe::{Images, Recipe},
+    text::{
+        columns::{Align, columns},
+        units::seconds,
+    },
+    train::{
+        checkpoint,
+        output::Output,
+        progress::Progress,
+        run::{Programs, Run, Summary},
+        signals::{self, Stop},
+        step::Step,
+        trainer::train,
+    },
+};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Train
+///
+/// Without RECIPE: the recipe compiled last in this directory, or the built-in `quickstart` where none was.
+#[derive(Args)]
+pub struct Arguments {
+    /// A path, a name in ./recipes, or a built-in name
+    #[arg(value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// A folder of images, instead of the recipe's data.images
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where to write checkpoints, metrics and pictures [default: runs/<recipe name>]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Stop behind this step; the schedule stays that of the whole run
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Go on from the latest checkpoint in the output folder
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    backend: BackendArgument,
+    #[command(flatten)]
+    sets: Sets,
+}
+
+const QUICKSTART: &str = "quickstart";
+/// Codes of the errors that say a recipe is not there.
+const NO_SOURCE: &[&str] = &["unknown-recipe", "unreadable"];
+/// Exit code of a run that a signal ended, as shells count it.
+const STOPPED: u8 = 130;
+/// Images on a picture.
+const PICTURED: usize = 8;
+
+pub fn run(arguments: Arguments) -> Outcome {
+    let (mut job, mut last) = choose(&arguments)?;
+    let mut recipe = load(&job, &mut last)?;
+    if let Some(folder) = &arguments.data {
+        recipe.data.images = Images::Folder(folder.clone());
+    }
+    let default = || Path::new("runs").join(&recipe.name);
+    let output = Output::new(arguments.output.clone().unwrap_or_else(default));
+    if arguments.resume && recipe.train.micro_batch.is_none() {
+        // Going on to the same bits takes the same cut of the batch.
+        job.micro_batch = micro_batch_of(&output).or(job.micro_batch);
+    }
+    let compiled = compile(&job, last.as_ref(), recipe, arguments.data.is_some())?;
+
+    let run = Run {
+        resume: arguments.resume,
+        steps: arguments.steps,
+        ..Run::from_recipe(&compiled.recipe, output)
+    };
+    let summary = start(&run, compiled, job.backend())?;
+    screen::print(told(&summary, &run))?;
+    Ok(ExitCode::from(if summary.interrupted {
+        STOPPED
+    } else {
+        0
+    }))
+}
+
+/// What to train, told to whoever did not say it.
+fn choose(arguments: &Arguments) -> Result<(Job, Option<Last>), Failure> {
+    let sets = arguments.sets.sets.clone();
+    let job = |recipe: &str| Job {
+        recipe: recipe.to_owned(),
+        sets: sets.clone(),
+        backend: arguments
+            .backend
+            .name()
+            .unwrap_or(arguments::default_backend())
+            .to_owned(),
+        memory: None,
+        micro_batch: None,
+    };
+    if let Some(recipe) = &arguments.recipe {
+        return Ok((job(recipe), None));
+    }
+    let Some(last) = build::last()? else {
+        screen::note("nothing was compiled in this directory: running the built-in quickstart");
+        return Ok((job(QUICKSTART), None));
+    };
+    let mut job = last.job.clone();
+    job.sets.extend(sets);
+    if let Some(backend) = arguments.backend.name() {
+        job.backend = backend.to_owned();
+    }
+    Ok((job, Some(last)))
+}
+
+/// The recipe from its source, or as it was resolved where the source is gone.
+fn load(job: &Job, last: &mut Option<Last>) -> Result<Recipe, Failure> {
+    let recipe = match (job.load(), last.take()) {
+        (Err(failure), Some(gone)) if failure.has_code(NO_SOURCE) => {
+            let folder = gone.folder.display();
+            screen::note(format_args!(
+                "{} is gone: running what it was, from {folder}",
+                job.recipe
+            ));
+            gone.resolved()?
+        }
+        (loaded, kept) => {
+            *last = kept;
+            loaded?
+        }
+    };
+    let which = if last.is_some() {
+        ", compiled last"
+    } else {
+        ""
+    };
+    screen::note(format_args!("running {}{which}", origin(&recipe)));
+    Ok(recipe)
+}
+
+/// Compiles the job. What was compiled last and has changed since is also written anew, unless this run differs from it.
+fn compile(
+    job: &Job,
+    last: Option<&Last>,
+    recipe: Recipe,
+    differs: bool,
+) -> Result<Compiled, Failure> {
+    let mut compiled = job.compile(recipe, last.is_some())?;
+    let listings = compiled.program.listings.take();
+    if let (Some(last), Some(listings)) = (last, listings) {
+        let changed = last.changed(&compiled);
+        if !changed.is_empty() {
+            let changed = changed.join(", ");
+            screen::note(format_args!(
+                "compiled anew, for these have changed since: {changed}"
+            ));
+            if !differs && *job == last.job {
+                build::write(job, &compiled, &listings, &last.folder)?;
+            }
+        }
+    }
+    Ok(compiled)
+}
+
+/// That of the latest sound checkpoint. Whatever is wrong with the others is told when the run resumes.
+fn micro_batch_of(output: &Output) -> Option<usize> {
+    let (checkpoint, _) = checkpoint::latest(&output.checkpoints()).ok()??;
+    Some(checkpoint.state().micro_batch)
+}
+
+fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary, Failure> {
+    let Compiled {
+        recipe,
+        library,
+        program,
+        ..
+    } = compiled;
+    let few = PICTURED.min(program.micro_batch);
+    let mut training = program.prepare(backend, recipe.train.seed)?;
+    let forward = compile_forward(&recipe, &library, few)?;
+    let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
+    let mut pictures = match has("decoder") && has("mask") {
+        true => Some(backend.prepare(forward)?),
+        false => {
+            screen::note("no pictures: the model has no outputs `decoder` and `mask`");
+            None
+        }
+    };
+    let stop = Stop::default();
+    if let Err(error) = signals::install(stop.clone()) {
+        screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
+    }
+    let programs = Programs {
+        training: &mut *training,
+        pictures: pictures.as_mut().map(|step| &mut **step as &mut dyn Step),
+    };
+    let mut progress = Progress::stderr(recipe.train.log_every);
+    Ok(train(run, programs, &stop, &mut progress)?)
+}
+
+fn told(summary: &Summary, run: &Run) -> String {
+    let Summary { step, total, .. } = summary;
+    let mut text = match summary.interrupted {
+        true => format!("stopped behind step {step} of {total}; --resume goes on"),
+        false => format!("step {step} of {total}"),
+    };
+    if let Some(loss) = summary.loss {
+        let rate = summary.images as f64 / summary.seconds;
+        let time = seconds(summary.seconds);
+        text += &format!(", {time} at {rate:.1} images/s, loss {loss:.4}");
+    }
+    text.push('\n');
+    let curve = Some(run.output.curve());
+    let written = [
+        ("checkpoint", &summary.checkpoint),
+        ("picture", &summary.picture),
+        ("curve", &curve),
+    ];
+    let rows = written.iter().filter_map(|(what, path)| {
+        let path = path.as_ref().filter(|path| path.exists())?;
+        Some(vec![(*what).to_owned(), path.display().to_string()])
+    });
+    text + &columns(&[Align::Left; 2], &rows.collect::<Vec<_>>())
+}

@@ -1,0 +1,276 @@
+//! What a compiled recipe is, for a person to read in ten seconds and for a machine.
+
+mod outline;
+
+use crate::{
+    compile::Program,
+    recipe::{Images, Recipe, ScheduleName},
+    text::{
+        columns::{Align, columns},
+        units::{bytes, flops, grouped, seconds},
+    },
+    train::schedule::{Rates, ScheduleConfig},
+};
+use outline::{numbered, outline};
+use serde::Serialize;
+use std::fmt;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    pub recipe: String,
+    pub doc: String,
+    /// The parts of the model, each followed by its stages.
+    pub parts: Vec<Part>,
+    pub parameters: usize,
+    /// Of matrix products, per image; a multiply-add counts as two.
+    pub forward_flops: u64,
+    pub backward_flops: u64,
+    /// Bytes of the plan.
+    pub memory: Memory,
+    /// Images per optimizer step.
+    pub batch: usize,
+    pub micro_batch: usize,
+    pub accumulations: usize,
+    pub kernels: Kernels,
+    pub learning_rate: LearningRate,
+    pub backend: String,
+    pub data: Data,
+    pub compile_seconds: f64,
+}
+
+/// A part of the model, or a stage of one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// `encoder`, `encoder.layers.0.blocks.0`: the first, where alike instances follow one another.
+    pub path: String,
+    pub graph: String,
+    /// How many of them follow one another.
+    pub repeats: usize,
+    /// Per image, of what it returns: all axes but the image's.
+    pub shape: Vec<usize>,
+    /// Positions of the shape, where its last axis is a token's.
+    pub tokens: Option<usize>,
+    /// Of all of them.
+    pub parameters: usize,
+    /// 0 for a part, 1 for its stages.
+    pub depth: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    pub total: u64,
+    /// What lives only inside a run.
+    pub arena: u64,
+    /// Weights, gradients, moments and constants.
+    pub state: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Kernels {
+    /// Nodes of the whole step before fusion.
+    pub nodes: usize,
+    /// What runs.
+    pub kernels: usize,
+}
+
+/// Rates as the optimizer sees them, scaled to the batch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LearningRate {
+    pub schedule: ScheduleName,
+    pub base: f64,
+    pub warmup: f64,
+    pub min: f64,
+    pub warmup_epochs: f64,
+    pub epochs: f64,
+    /// As written, per 512 images.
+    pub base_per_512: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Data {
+    pub images: Images,
+    /// Whether the folder is there; generated images always are.
+    pub found: bool,
+}
+
+impl Summary {
+    /// Compiling took so many seconds; the backend is named only.
+    pub fn new(recipe: &Recipe, program: &Program, backend: &str, compile_seconds: f64) -> Self {
+        let cost = &program.cost;
+        Self {
+            recipe: recipe.name.clone(),
+            doc: recipe.doc.clone(),
+            parts: outline(&program.instances, program.micro_batch),
+            parameters: program.weights.iter().map(|weight| weight.len()).sum(),
+            forward_flops: cost.forward_flops,
+            backward_flops: cost.backward_flops,
+            memory: Memory {
+                total: cost.memory(),
+                arena: cost.arena,
+                state: cost.state,
+            },
+            batch: recipe.train.batch,
+            micro_batch: program.micro_batch,
+            accumulations: program.accumulations,
+            kernels: Kernels {
+                nodes: cost.nodes,
+                kernels: cost.kernels,
+            },
+            learning_rate: learning_rate(recipe),
+            backend: backend.to_owned(),
+            data: Data {
+                images: recipe.data.images.clone(),
+                found: match &recipe.data.images {
+                    Images::Folder(path) => path.is_dir(),
+                    Images::Synthetic => true,
+                },
+            },
+            compile_seconds,
+        }
+    }
+}
+
+fn learning_rate(recipe: &Recipe) -> LearningRate {
+    let schedule = &recipe.train.schedule;
+    let Rates { base, warmup, min } = ScheduleConfig::from(schedule).rates(recipe.train.batch);
+    LearningRate {
+        schedule: schedule.name,
+        base,
+        warmup,
+        min,
+        warmup_epochs: schedule.warmup_epochs,
+        epochs: recipe.train.epochs,
+        base_per_512: schedule.base_lr,
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let doc = self.doc.lines().next().unwrap_or("");
+        writeln!(f, "{}  {doc}\n", self.recipe)?;
+        writeln!(f, "{}", self.parts_table())?;
+        f.write_str(&columns(&[Align::Left, Align::Left], &self.facts()))
+    }
+}
+
+impl Summary {
+    fn parts_table(&self) -> String {
+        use Align::{Left, Right};
+        let header = ["model", "", "graph", "tokens", "shape", "parameters"];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(self.parts.iter().map(Part::row));
+        let mut total = vec![String::new(); header.len()];
+        (total[0], total[5]) = ("total".into(), grouped(self.parameters));
+        rows.push(total);
+        columns(&[Left, Right, Left, Right, Left, Right], &rows)
+    }
+
+    fn facts(&self) -> Vec<Vec<String>> {
+        let Self {
+            memory, kernels, ..
+        } = self;
+        let compute = format!(
+            "{} per image: {} forward, {} backward",
+            flops(self.forward_flops + self.backward_flops),
+            flops(self.forward_flops),
+            flops(self.backward_flops)
+        );
+        let memory = format!(
+            "{}: {} for a run, {} for weights and their state",
+            bytes(memory.total),
+            bytes(memory.arena),
+            bytes(memory.state)
+        );
+        let batch = match self.accumulations {
+            1 => format!("{} images at once", self.batch),
+            parts => format!(
+                "{} images: {parts} micro-batches of {}, accumulated",
+                self.batch, self.micro_batch
+            ),
+        };
+        let kernels = format!(
+            "{} behind fusion, of {} nodes before it",
+            grouped(kernels.kernels),
+            grouped(kernels.nodes)
+        );
+        let facts = [
+            ("compute", compute),
+            ("memory", memory),
+            ("batch", batch),
+            ("kernels", kernels),
+            ("rate", self.learning_rate.to_string()),
+            ("data", self.data.to_string()),
+            ("backend", self.backend.clone()),
+            ("compiled", format!("in {}", seconds(self.compile_seconds))),
+        ];
+        facts
+            .map(|(key, value)| vec![key.to_owned(), value])
+            .to_vec()
+    }
+}
+
+impl Part {
+    fn row(&self) -> Vec<String> {
+        let path = match numbered(&self.path) {
+            Some((path, _)) if self.repeats > 1 => path,
+            _ => &self.path,
+        };
+        let name = match path.split_once('.') {
+            Some((_, inner)) if self.depth > 0 => format!("  {inner}"),
+            _ => path.to_owned(),
+        };
+        let repeats = match self.repeats {
+            1 => String::new(),
+            n => format!("×{n}"),
+        };
+        vec![
+            name,
+            repeats,
+            self.graph.clone(),
+            self.tokens.map_or(String::new(), grouped),
+            format!("{:?}", self.shape),
+            grouped(self.parameters),
+        ]
+    }
+}
+
+/// `8.00e-4 at the peak (2.00e-4 per 512 images): cosine to 4.00e-5 over 100 epochs, the first 10 from 4.00e-6 upwards`
+impl fmt::Display for LearningRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.schedule {
+            ScheduleName::Cosine => "cosine",
+            ScheduleName::Multistep => "multistep",
+            ScheduleName::Step => "step",
+            ScheduleName::Linear => "linear",
+            ScheduleName::Constant => "constant",
+        };
+        write!(
+            f,
+            "{:.2e} at the peak ({:.2e} per 512 images): {name}",
+            self.base, self.base_per_512
+        )?;
+        if matches!(self.schedule, ScheduleName::Cosine | ScheduleName::Linear) {
+            write!(f, " to {:.2e}", self.min)?;
+        }
+        write!(f, " over {} epochs", self.epochs)?;
+        if self.warmup_epochs > 0.0 {
+            let (epochs, from) = (self.warmup_epochs, self.warmup);
+            write!(f, ", the first {epochs} from {from:.2e} upwards")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.images {
+            Images::Synthetic => f.write_str("generated images"),
+            Images::Folder(path) if self.found => write!(f, "images in {}", path.display()),
+            Images::Folder(path) => write!(
+                f,
+                "there is no folder {} yet: `mimc run --data DIR` names another",
+                path.display()
+            ),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Text for people: aligned columns, numbers with their units.
+
+pub mod columns;
+pub mod units;

@@ -1,0 +1,161 @@
+//! `mimc compile`
+
+use super::{Desk, TINY};
+use std::process::Stdio;
+
+const FILES: [&str; 5] = [
+    "fused.txt",
+    "gradient.txt",
+    "graph.txt",
+    "plan.txt",
+    "recipe.yaml",
+];
+
+#[test]
+fn a_summary_is_printed_and_the_listings_are_written() {
+    let desk = Desk::new();
+    let text = desk.good(&["compile", "tiny"]).out;
+    for piece in [
+        "tiny  Tiny, for tests.",
+        "encoder",
+        "blocks",
+        "×2",
+        "vit.block",
+        "[37, 24]",
+        "total",
+        "per image:",
+        "4 images at once",
+        "behind fusion",
+        "generated images",
+        "build/tiny: recipe.yaml, graph.txt, gradient.txt, fused.txt, plan.txt",
+    ] {
+        assert!(text.contains(piece), "no `{piece}` in\n{text}");
+    }
+    assert!(text.lines().count() < 30, "{text}");
+    assert_eq!(desk.list("build/tiny"), FILES);
+    assert!(
+        desk.read("build/tiny/graph.txt")
+            .contains("encoder.blocks.0.attn.qkv")
+    );
+}
+
+#[test]
+fn a_missing_folder_is_a_note() {
+    let desk = Desk::new();
+    let text = desk
+        .good(&["compile", "tiny", "--set", "data.images=photos"])
+        .out;
+    assert!(text.contains("there is no folder photos yet"), "{text}");
+}
+
+#[test]
+fn a_listing_is_printed_instead() {
+    let desk = Desk::new();
+    let stages = ["graph", "gradient", "fused", "plan"];
+    for stage in stages {
+        let printed = desk.good(&["compile", "tiny", "--emit", stage]).out;
+        assert_eq!(printed, desk.read(&format!("build/tiny/{stage}.txt")));
+    }
+    let printed = desk.good(&["compile", "tiny", "--emit", "recipe"]).out;
+    assert_eq!(printed, desk.read("build/tiny/recipe.yaml"));
+}
+
+#[test]
+fn listings_are_canonical_and_the_resolved_recipe_is_the_recipe() {
+    let desk = Desk::new();
+    desk.good(&["compile", "tiny", "-o", "first"]);
+    let again = desk.command(&["compile", "first/recipe.yaml", "-o", "second"]);
+    let mut again = again;
+    let status = again
+        .env("RAYON_NUM_THREADS", "1")
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.expect("starts").success());
+    for file in FILES {
+        let (first, second) = (
+            desk.read(&format!("first/{file}")),
+            desk.read(&format!("second/{file}")),
+        );
+        assert_eq!(first, second, "{file}");
+    }
+}
+
+#[test]
+fn the_micro_batch_can_be_chosen_and_stays_with_the_recipe() {
+    let desk = Desk::new();
+    let json = desk
+        .good(&["compile", "tiny", "--micro-batch", "2", "--json"])
+        .json();
+    assert_eq!(
+        (&json["micro_batch"], &json["accumulations"]),
+        (&2.into(), &2.into())
+    );
+    assert!(
+        desk.read("build/tiny/recipe.yaml")
+            .contains("micro_batch: 2")
+    );
+
+    let whole = desk.good(&["compile", "tiny", "--json"]).json();
+    assert_eq!(whole["micro_batch"], 4);
+    assert!(
+        desk.read("build/tiny/recipe.yaml")
+            .contains("micro_batch: null")
+    );
+    let total = whole["memory"]["total"].as_u64().expect("bytes");
+    let size = (total - 1).to_string();
+    let less = desk
+        .good(&["compile", "tiny", "--memory", &size, "--json"])
+        .json();
+    assert_eq!(less["micro_batch"], 2);
+    assert!(less["memory"]["total"].as_u64() < Some(total));
+}
+
+#[test]
+fn json_has_what_the_summary_has() {
+    let desk = Desk::new();
+    let json = desk.good(&["compile", "tiny", "--json"]).json();
+    let parts = json["parts"].as_array().expect("a list");
+    let parameters = |depth: u64| -> u64 {
+        let parts = parts.iter().filter(|part| part["depth"] == depth);
+        parts
+            .map(|part| part["parameters"].as_u64().expect("a count"))
+            .sum()
+    };
+    assert_eq!(Some(parameters(0)), json["parameters"].as_u64());
+    assert!(parameters(1) > 0 && parameters(1) < parameters(0));
+    // Per 512 images, times 4 of them.
+    let rate = json["learning_rate"]["base"].as_f64().expect("a rate");
+    assert!((rate - 2e-4 * 4.0 / 512.0).abs() < 1e-12);
+    assert!(json["backward_flops"].as_u64() > json["forward_flops"].as_u64());
+    assert_eq!(json["folder"], "build/tiny");
+}
+
+#[test]
+fn files_at_hand_take_precedence() {
+    let desk = Desk::new();
+    desk.write("recipes/vit_b.yaml", TINY);
+    let json = desk.good(&["compile", "vit_b", "--json"]).json();
+    assert_eq!(json["doc"], "Tiny, for tests.");
+    desk.write("graphs/nn/mlp.yaml", "doc: Mine.\n");
+    let said = desk.mimc(&["compile", "tiny"]);
+    assert!(
+        said.code == Some(1) && said.err.contains("graphs/nn/mlp.yaml"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let desk = Desk::new();
+    let mut child = desk
+        .command(&["compile", "tiny", "--emit", "plan"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
