@@ -64,7 +64,7 @@ pub fn place(nest: &Nest, ports: &[Port], operands: usize, code: &Code) -> Layou
 }
 
 /// The row stride of an access whose rows are contiguous and evenly spaced within a box.
-pub fn even_rows(nest: &Nest, strides: &[usize]) -> Option<usize> {
+fn even_rows(nest: &Nest, strides: &[usize]) -> Option<usize> {
     evenly(nest, strides, nest.row..nest.dims.len())
         .filter(|&lane| lane == 1)
         .and_then(|_| evenly(nest, strides, 0..nest.row))
