@@ -226,7 +226,7 @@ fn elaborated(
 fn settings(recipe: &Recipe) -> optimizer::Settings {
     let optimizer = &recipe.train.optimizer;
     optimizer::Settings {
-        betas: optimizer.betas.map(|beta| beta as f32),
+        betas: optimizer.betas,
         eps: optimizer.eps as f32,
         decay: optimizer.decay as f32,
         clip: optimizer.clip.map(|clip| clip as f32),

@@ -9,7 +9,7 @@ use crate::ir::{
 /// AdamW (Loshchilov & Hutter 2019).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    pub betas: [f32; 2],
+    pub betas: [f64; 2],
     pub eps: f32,
     /// Of the weights that decay.
     pub decay: f32,
@@ -69,8 +69,8 @@ pub fn append(graph: &mut Graph, settings: &Settings) {
 }
 
 /// What an update is fed: the rate, and how much of each moment's limit `update` steps (from 1) have reached.
-pub fn scalars(betas: [f32; 2], lr: f32, update: u64) -> [(&'static str, f32); 3] {
-    let reached = |beta: f32| (1.0 - (beta as f64).powf(update as f64)) as f32;
+pub fn scalars(betas: [f64; 2], lr: f32, update: u64) -> [(&'static str, f32); 3] {
+    let reached = |beta: f64| (1.0 - beta.powf(update as f64)) as f32;
     [
         (RATE, lr),
         (CORRECTIONS[0], reached(betas[0])),

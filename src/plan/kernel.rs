@@ -197,7 +197,8 @@ pub struct SumSquares {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
     pub segments: Vec<Segment>,
-    pub betas: [f32; 2],
+    /// In f64: 1 - 0.999 of the rounded 0.999 would be off by 1e-5 of itself.
+    pub betas: [f64; 2],
     pub eps: f32,
     /// Scalar buffers: the rate, 1 − β1ᵗ, 1 − β2ᵗ, and the factor that clips the gradient.
     pub lr: BufferId,

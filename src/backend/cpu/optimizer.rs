@@ -164,9 +164,9 @@ impl Run for CompiledAdamW {
         let [beta1, beta2] = self.kernel.betas;
         let rates = Rates {
             clip,
-            lerp: one_minus(beta1),
-            keep: beta2,
-            renew: one_minus(beta2),
+            lerp: (1.0 - beta1) as f32,
+            keep: beta2 as f32,
+            renew: (1.0 - beta2) as f32,
             root_correction: correction2.sqrt() as f32,
             eps: self.kernel.eps,
             shrink: 1.0,
@@ -187,12 +187,6 @@ impl Run for CompiledAdamW {
             });
         });
     }
-}
-
-/// 1 - β as the decimal number says: 1 - 0.999 is off by 1e-5 of itself when 0.999 is rounded to f32 first.
-fn one_minus(beta: f32) -> f32 {
-    let decimal: f64 = (beta.to_string().parse()).expect("a float prints as a number");
-    (1.0 - decimal) as f32
 }
 
 /// The numbers of one step, rounded where PyTorch rounds them.
@@ -279,18 +273,5 @@ impl Rates {
         let step = s.div_f32s(s.mul_f32s(splat(self.step), first), denominator);
         let weight = s.add_f32s(s.mul_f32s(weight, splat(self.shrink)), step);
         [weight, splat(0.0), first, second]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complements_of_decimal_rates_are_exact() {
-        assert_eq!(one_minus(0.9), 0.1);
-        assert_eq!(one_minus(0.95), 0.05);
-        assert_eq!(one_minus(0.999), 0.001);
-        assert_eq!(one_minus(0.0), 1.0);
     }
 }

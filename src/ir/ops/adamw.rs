@@ -7,7 +7,8 @@ use crate::ir::{Rewriter, Value};
 /// Outputs: the new weight, first moment and second moment. (Loshchilov & Hutter 2019, in the order PyTorch computes it.)
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
-    pub betas: [f32; 2],
+    /// In f64: 1 - 0.999 of the rounded 0.999 would be off by 1e-5 of itself.
+    pub betas: [f64; 2],
     pub eps: f32,
     pub decay: f32,
 }
@@ -32,11 +33,11 @@ impl Op for AdamW {
         let [beta1, beta2] = self.betas;
         let g = r.mul(&gradient, &clip);
         let change = r.sub(&g, &m);
-        let change = r.scale(&change, 1.0 - beta1);
+        let change = r.scale(&change, (1.0 - beta1) as f32);
         let m = r.add(&m, &change);
         let squared = r.mul(&g, &g);
-        let squared = r.scale(&squared, 1.0 - beta2);
-        let v = r.scale(&v, beta2);
+        let squared = r.scale(&squared, (1.0 - beta2) as f32);
+        let v = r.scale(&v, beta2 as f32);
         let v = r.add(&v, &squared);
         let shrink = r.scale(&rate, -self.decay);
         let shrink = r.offset(&shrink, 1.0);
