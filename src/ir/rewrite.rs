@@ -188,8 +188,11 @@ impl<'g> Rewriter<'g> {
         }
     }
 
-    /// A reduction over one logical axis.
+    /// A reduction over one logical axis. Of a single element it is that element: a view, not a node.
     pub fn reduce(&mut self, op: impl Operator + 'static, x: &Value, axis: usize) -> Value {
+        if x.dims()[axis] == 1 && !view::is_sliced(&x.view) && !view::is_padded(&x.view) {
+            return x.squeeze(axis);
+        }
         let mut dims = x.dims();
         dims.remove(axis);
         let node = self.node(op, std::slice::from_ref(x), vec![dims.clone()]);

@@ -9,6 +9,10 @@ use luminal::{
     prelude::petgraph,
 };
 
+/// Elements of a node. More than an `i32` counts: the products of a contraction are nodes before they are recognised, and
+/// are never stored.
+const MOST_ELEMENTS: usize = 1 << 52;
+
 /// A broken rule, with the node it is broken at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{rule} (at {node}, {origin})")]
@@ -60,11 +64,11 @@ pub fn verify(graph: &Graph) -> Result<(), Violation> {
         if of
             .dims
             .iter()
-            .any(|d| d.iter().product::<usize>() > i32::MAX as usize)
+            .any(|d| d.iter().product::<usize>() > MOST_ELEMENTS)
         {
             return broken(
                 node,
-                format!("{:?} has more elements than an i32 counts", of.dims),
+                format!("{:?} has more elements than can be counted", of.dims),
             );
         }
     }

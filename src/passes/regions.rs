@@ -205,7 +205,18 @@ impl Region {
                     expressible(&sizes, &read.strides[..sizes.len()], read.offset, len)
                 }
             })
+            && self.is_complete(flow)
             && self.reductions_agree(flow)
+    }
+
+    /// Every value keeps all of its elements: a reader of the first row of a tensor must not shrink the nest that makes the
+    /// others.
+    fn is_complete(&self, flow: &Flow) -> bool {
+        self.members.iter().all(|m| {
+            let made = self.spans(&m.out).zip(&self.atoms);
+            let made = made.filter(|(moves, _)| *moves).map(|(_, atom)| atom.size);
+            made.product::<usize>() == flow.nodes[m.node].lens[0]
+        })
     }
 
     /// All reductions run over exactly the reduced atoms.

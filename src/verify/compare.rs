@@ -35,6 +35,6 @@ mod tests {
         assert_eq!(relative(&[0.0], &[0.0]), 0.0);
         assert_eq!(relative(&[1.0], &[0.0]), f64::INFINITY);
         assert!(relative(&[f32::NAN], &[1.0]).is_nan());
-        assert_eq!(rms(&[3.0, -3.0]), 3.0);
+        assert_eq!(rms(&[3.0, -3.0, 3.0, -3.0]), 3.0);
     }
 }

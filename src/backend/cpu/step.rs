@@ -4,7 +4,7 @@ use super::{Launch, Run, prepare, storage::Storage};
 use crate::{
     ir::roots,
     optimizer,
-    plan::{BufferId, Plan, Scheduled, Weight},
+    plan::{BufferId, Plan, Scheduled, Weight, check::check},
     random::Key,
     train::step::{Draw, Part, Step, StepError, WeightInfo},
 };
@@ -22,7 +22,7 @@ pub struct CpuStep {
 
 impl CpuStep {
     /// # Errors
-    /// Where the system grants no memory of the plan's size.
+    /// Where the system grants no memory of the plan's size, and on a plan that breaks a rule of [`check`].
     pub fn new(plan: Plan) -> Result<CpuStep, StepError> {
         let bytes = 4 * (plan.arena + plan.buffers.iter().map(|b| b.len()).sum::<usize>());
         let denied = |e| {
@@ -31,6 +31,9 @@ impl CpuStep {
                 bytes >> 20
             ))
         };
+        // Kernels write through shared pointers: what makes that sound is checked before one runs.
+        check(&plan)
+            .map_err(|fault| StepError::Backend(format!("the plan is unsound: {fault}")))?;
         let storage = Storage::new(&plan).map_err(denied)?;
         let info = |w: &Weight| WeightInfo {
             name: w.name.clone(),

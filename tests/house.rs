@@ -1,0 +1,109 @@
+//! The house rules of docs/architecture.md that are about what the sources do not say.
+
+use std::path::{Path, PathBuf};
+
+/// Every Rust file under a folder of `src`, with its text up to its tests.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(folder);
+    if root.is_file() {
+        return vec![(root.clone(), code(&root))];
+    }
+    let mut files: Vec<(PathBuf, String)> = walkdir::WalkDir::new(&root)
+        .sort_by_file_name()
+        .into_iter()
+        .map(|entry| entry.expect("the sources can be listed").into_path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .map(|path| (path.clone(), code(&path)))
+        .collect();
+    assert!(!files.is_empty(), "{} holds no sources", root.display());
+    files.retain(|(path, _)| !path.components().any(|c| c.as_os_str() == "tests"));
+    files
+}
+
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("a source file is text");
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    text[..end].to_string()
+}
+
+/// No file under `folders` holds one of `words` as a whole word (in code; comments may speak of anything).
+fn assert_absent(folders: &[&str], words: &[&str]) {
+    let mut found = Vec::new();
+    for (path, text) in folders.iter().flat_map(|folder| sources(folder)) {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.split("//").next().unwrap_or_default();
+            let said = line
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|word| words.contains(&word));
+            if said {
+                found.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "{words:?} must not be named here:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn language_recipe_plan_and_kernels_do_not_name_luminal() {
+    assert_absent(
+        &[
+            "language",
+            "recipe",
+            "recipe.rs",
+            "plan",
+            "backend/cpu",
+            "data",
+            "train",
+        ],
+        &["luminal"],
+    );
+}
+
+#[test]
+fn passes_do_not_name_a_backend() {
+    assert_absent(
+        &["passes", "gradient", "ir"],
+        &["backend", "cpu", "cuda", "reference"],
+    );
+}
+
+#[test]
+fn sources_do_not_name_models() {
+    assert_absent(&[""], &["swin", "vit", "simmim", "Swin", "ViT", "SimMIM"]);
+}
+
+#[test]
+fn only_the_rewriter_changes_a_graph() {
+    let calls = [
+        "add_node",
+        "add_edge",
+        "remove_node",
+        "remove_edge",
+        "add_op",
+        "node_weight_mut",
+        "edge_weight_mut",
+    ];
+    let others: Vec<String> = sources("")
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("ir/rewrite.rs"))
+        .flat_map(|(path, text)| {
+            let named = calls
+                .iter()
+                .filter(move |call| text.contains(&format!(".{call}(")));
+            named
+                .map(move |call| format!("{}: {call}", path.display()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(
+        others.is_empty(),
+        "graphs change in ir/rewrite.rs alone:\n{}",
+        others.join("\n")
+    );
+}

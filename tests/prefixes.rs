@@ -1,0 +1,147 @@
+//! Every prefix of the passes computes the same: loss, gradients and the plan that comes of it is sound.
+
+use mimc::{
+    backend::cpu::CpuStep,
+    elaborate::{self, Mode, Setting, elaborate},
+    gradient::differentiate,
+    language::library::Library,
+    optimizer::{self, Settings},
+    passes::{BEFORE_GRADIENT, PASSES, run},
+    plan::{check::check, lower},
+    random::Key,
+    recipe::Recipe,
+    train::step::{Draw, Part, Step},
+};
+
+const BATCH: usize = 2;
+
+struct Result {
+    loss: f32,
+    gradients: Vec<(String, Vec<f32>)>,
+}
+
+fn with_prefixes(recipe: &Recipe, before: usize, behind: usize) -> Result {
+    let setting = Setting {
+        batch: BATCH,
+        size: recipe.data.size,
+        size_span: None,
+        chans: 3,
+        mode: Mode::Train,
+        keep: &|_| false,
+    };
+    let model =
+        elaborate(&Library::new(&[]), &recipe.model, &setting).expect("the recipe is sound");
+    let mut graph = model.graph;
+    run(&BEFORE_GRADIENT[..before], &mut graph).expect("passes keep graphs legal");
+    differentiate(&mut graph, 1).expect("the loss is a number");
+    let settings = Settings {
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        decay: 0.05,
+        clip: Some(5.0),
+    };
+    optimizer::append(&mut graph, &settings);
+    run(&PASSES[..behind], &mut graph).expect("passes keep graphs legal");
+    let plan = lower(&graph);
+    assert_eq!(check(&plan), Ok(()));
+    let mut step = CpuStep::new(plan).expect("a tiny plan fits any machine");
+    let weights = step.weights().to_vec();
+    for (index, info) in weights.iter().enumerate() {
+        let weight = model
+            .weights
+            .iter()
+            .find(|w| w.name == info.name)
+            .expect("a weight of the model");
+        let values = elaborate::initial(&weight.init, &weight.name, &weight.dims, 1);
+        // Zeros would hide what multiplies them.
+        let key = Key::new(2).with(&weight.name);
+        let values: Vec<f32> = (0..)
+            .zip(values)
+            .map(|(p, x)| x + 0.02 * key.normal(p) as f32)
+            .collect();
+        step.write(Part::Value, index, &values);
+    }
+    let elements = BATCH * 3 * recipe.data.size * recipe.data.size;
+    let image: Vec<f32> = (0..elements as u64)
+        .map(|p| Key::new(3).normal(p) as f32)
+        .collect();
+    step.feed("image", &image)
+        .expect("the model takes an image");
+    let loss = step
+        .accumulate(Draw {
+            seed: 0,
+            step: 4,
+            first_sample: 0,
+        })
+        .expect("it runs");
+    let gradient = |(index, info): (usize, &mimc::train::step::WeightInfo)| {
+        let mut values = vec![0.0; info.len()];
+        step.read(Part::Gradient, index, &mut values);
+        (info.name.clone(), values)
+    };
+    Result {
+        loss,
+        gradients: weights.iter().enumerate().map(gradient).collect(),
+    }
+}
+
+fn assert_prefixes_agree(encoder: &str, size: usize) {
+    let sets = [
+        format!("model.encoder={encoder}"),
+        "model.masking.unit=16".into(),
+        format!("data.size={size}"),
+    ];
+    let recipe =
+        Recipe::load("quickstart", &sets).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let whole = with_prefixes(&recipe, BEFORE_GRADIENT.len(), PASSES.len());
+    let prefixes = (0..BEFORE_GRADIENT.len())
+        .map(|n| (n, 0))
+        .chain((0..PASSES.len()).map(|n| (BEFORE_GRADIENT.len(), n)));
+    for (before, behind) in prefixes {
+        let part = with_prefixes(&recipe, before, behind);
+        let off = ((part.loss - whole.loss) / whole.loss).abs();
+        assert!(
+            off <= 1e-6,
+            "{before} + {behind} passes: loss {} and {}",
+            part.loss,
+            whole.loss
+        );
+        for ((name, a), (_, b)) in part.gradients.iter().zip(&whole.gradients) {
+            let norm = b.iter().map(|x| (*x as f64).powi(2)).sum::<f64>().sqrt();
+            let off = a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| ((a - b) as f64).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            assert!(
+                off <= 1e-5 * norm + 1e-8,
+                "{before} + {behind} passes: {name} off by {off:.1e} of {norm:.1e}"
+            );
+        }
+    }
+}
+
+#[test]
+fn windows_shifts_and_merges() {
+    assert_prefixes_agree(
+        "{ graph: swin.encoder, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, drop_path: 0.3, attention_drop: 0.2, drop: 0.1 }",
+        32,
+    );
+}
+
+#[test]
+fn class_token_layer_scale_and_shared_bias() {
+    assert_prefixes_agree(
+        "{ graph: vit.encoder, dim: 12, depth: 2, heads: 2, patch: 8, drop_path: 0.3 }",
+        32,
+    );
+}
+
+#[test]
+fn absolute_position_and_a_bias_per_block() {
+    assert_prefixes_agree(
+        "{ graph: vit.encoder, dim: 8, depth: 2, heads: 2, patch: 8, layer_scale: null, absolute_position: true, relative_position: per_block, attention_drop: 0.2, drop: 0.1 }",
+        32,
+    );
+}
