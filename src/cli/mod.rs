@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
 
-/// A declarative graph compiler for masked image modeling: from a recipe in YAML to a pre-trained encoder.
+/// A declarative graph compiler for masked image modeling: from a recipe to a pre-trained encoder.
 #[derive(Parser)]
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 struct Cli {

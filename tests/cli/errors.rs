@@ -161,7 +161,7 @@ fn wrong_recipes() {
             (
                 &["compile", "tiny", "--set", "train.bacth=8"],
                 FAILED,
-                &["--set:1:7", "did you mean `train.batch`?"],
+                &["--set:1:7", "did you mean `batch`?"],
             ),
             (
                 &["compile", "tiny", "--set", "train.batch=many"],

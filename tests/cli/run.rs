@@ -29,7 +29,7 @@ fn the_quickstart_leaves_metrics_a_picture_a_curve_and_a_checkpoint() {
         "{}",
         said.err
     );
-    assert!(said.out.contains("step 2 of 200"), "{}", said.out);
+    assert!(said.out.contains("step 2 of 400"), "{}", said.out);
     let lines = metrics(&desk, "runs/quickstart");
     assert_eq!(lines.len(), 2);
     for key in ["step", "loss", "lr", "grad_norm", "images_per_s"] {

@@ -18,6 +18,8 @@ pub struct CpuStep {
     apply: Vec<Box<dyn Run>>,
     /// Of the last micro-batch; the update draws nothing.
     launch: Launch,
+    /// Inputs of a micro-batch that nobody has fed yet.
+    unfed: Vec<String>,
 }
 
 impl CpuStep {
@@ -41,7 +43,13 @@ impl CpuStep {
             decay: w.decay,
         };
         let ready = |list: &[Scheduled]| list.iter().map(|s| prepare(&s.kernel, &plan)).collect();
+        let read = |buffer: &BufferId| {
+            let mut kernels = plan.accumulate.iter().map(|s| &s.kernel);
+            kernels.any(|kernel| kernel.reads().contains(buffer))
+        };
+        let feeds = plan.feeds.iter().filter(|(_, buffer)| read(buffer));
         Ok(CpuStep {
+            unfed: feeds.map(|(name, _)| name.clone()).collect(),
             weights: plan.weights.iter().map(info).collect(),
             accumulate: ready(&plan.accumulate),
             apply: ready(&plan.apply),
@@ -125,10 +133,14 @@ impl Step for CpuStep {
             });
         }
         to.copy_from_slice(values);
+        self.unfed.retain(|unfed| unfed != name);
         Ok(())
     }
 
     fn accumulate(&mut self, draw: Draw) -> Result<f32, StepError> {
+        if let Some(name) = self.unfed.first() {
+            return Err(StepError::Backend(format!("input `{name}` was not fed")));
+        }
         self.launch = Launch {
             key: draw.key(),
             first_sample: draw.first_sample,
