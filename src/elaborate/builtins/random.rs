@@ -66,7 +66,8 @@ fn skip(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
 }
 
 impl Elaborator<'_> {
-    /// A tensor of its own for this place, named by the path and how many there are under it.
+    /// A tensor of its own for this place, named by the path and how many there are under it. No path holds a colon, so no
+    /// two places share a name.
     fn draw(&mut self, dims: &[usize], axes: &[Source], at: &Span) -> Result<Value> {
         let per_sample = axes.first().is_some_and(Source::is_batch);
         let others = &axes[usize::from(per_sample)..];
@@ -83,7 +84,7 @@ impl Elaborator<'_> {
         *count += 1;
         let name = match *count {
             1 => path.to_string(),
-            n => format!("{path}.{n}"),
+            n => format!("{path}:{n}"),
         };
         Ok(self
             .rewriter
