@@ -1,6 +1,7 @@
 //! Arguments that several verbs take, and how they are read.
 
-use clap::{Args, builder::PossibleValuesParser};
+use super::failure::Failure;
+use clap::{Args, builder::PossibleValuesParser, value_parser};
 use mimc::{
     backend::{self, BACKENDS, Backend},
     text::units::parse_bytes,
@@ -14,12 +15,31 @@ pub struct BackendArgument {
     backend: Option<String>,
 }
 
+/// `--threads N`
+#[derive(Args)]
+pub struct Threads {
+    /// Threads that compute, whatever their number to the same bits; 0 for RAYON_NUM_THREADS, or else one per core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
+    threads: u16,
+}
+
 /// `--set PATH=VALUE`, as often as wanted
 #[derive(Args)]
 pub struct Sets {
     /// Write a value into the recipe: train.batch=64, model.masking.ratio=0.5
     #[arg(long = "set", value_name = "PATH=VALUE", value_parser = assignment)]
     pub sets: Vec<String>,
+}
+
+impl Threads {
+    /// Starts them. Once in a process, and before a kernel runs.
+    pub fn start(&self) -> Result<(), Failure> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.into());
+        pool.build_global().map_err(|error| {
+            let message = format!("cannot start the threads that compute: {error}");
+            Failure::new("threads", message, Some("give fewer --threads".into()))
+        })
+    }
 }
 
 impl BackendArgument {

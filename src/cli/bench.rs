@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{BackendArgument, Sets},
+    arguments::{BackendArgument, Sets, Threads},
     failure::Failure,
     job::library,
     screen,
@@ -38,6 +38,8 @@ pub struct Arguments {
     #[command(flatten)]
     backend: BackendArgument,
     #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
     sets: Sets,
     /// Print nothing but the JSON
     #[arg(long)]
@@ -52,6 +54,8 @@ struct Document {
     model: String,
     batch: u32,
     device: &'static str,
+    /// That compute.
+    threads: usize,
     dtype: &'static str,
     first_step_s: f64,
     /// The median.
@@ -80,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         &[&arguments.sets.sets[..], &own].concat(),
     )?;
     let backend = arguments.backend.chosen();
+    arguments.threads.start()?;
 
     let started = Instant::now();
     let program = compile(&recipe, &library(), &Options::default())?;
@@ -98,6 +103,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         model: recipe.name.clone(),
         batch,
         device: backend.name(),
+        threads: rayon::current_num_threads(),
         dtype: "fp32",
         first_step_s: round(first, 3),
         step_s: round(median, 4),
@@ -175,6 +181,7 @@ impl Document {
             model,
             batch,
             device,
+            threads,
             step_s,
             step_min_s,
             images_per_s,
@@ -185,8 +192,12 @@ impl Document {
             None => String::new(),
         };
         format!(
-            "{model}, batch {batch}, {device}: {step_s} s per step ({step_min_s} at best), {images_per_s} images/s\n\
+            "{model}, batch {batch}, {device}, {}: {step_s} s per step ({step_min_s} at best), {images_per_s} images/s\n\
              {} GFLOP per image, {} GFLOP/s{peak}; {} parameters, compiled in {} s\n",
+            match threads {
+                1 => "1 thread".to_owned(),
+                many => format!("{many} threads"),
+            },
             self.gflop_per_image,
             self.gflop_per_s,
             units::grouped(self.parameters),

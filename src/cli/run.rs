@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{self, BackendArgument, Sets},
+    arguments::{self, BackendArgument, Sets, Threads},
     build::{self, Last},
     failure::Failure,
     job::{Compiled, Job, origin},
@@ -56,6 +56,8 @@ pub struct Arguments {
     #[command(flatten)]
     backend: BackendArgument,
     #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
     sets: Sets,
 }
 
@@ -86,6 +88,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         steps: arguments.steps,
         ..Run::from_recipe(&compiled.recipe, output)
     };
+    arguments.threads.start()?;
     let summary = start(&run, compiled, job.backend())?;
     screen::print(told(&summary, &run))?;
     Ok(ExitCode::from(if summary.interrupted {

@@ -1,6 +1,6 @@
 //! `mimc bench`
 
-use super::Desk;
+use super::{Desk, Said};
 use serde_json::Value;
 
 #[test]
@@ -39,4 +39,21 @@ fn the_last_line_is_json_with_the_keys_of_other_benchmarks() {
 
     let quiet = desk.good(&[&bench[..], &["--json"]].concat()).out;
     assert_eq!(quiet.lines().count(), 1, "{quiet}");
+}
+
+#[test]
+fn threads_are_as_many_as_asked_for() {
+    let desk = Desk::new();
+    let threads = |arguments: &[&str], environment: &str| {
+        let bench = ["bench", "tiny", "--batch", "1", "--steps", "1", "--json"];
+        let output = desk
+            .command(&[&bench[..], arguments].concat())
+            .env("RAYON_NUM_THREADS", environment)
+            .output();
+        Said::from(output.expect("the program starts")).json()["threads"].clone()
+    };
+    let cores = std::thread::available_parallelism().expect("known").get();
+    assert_eq!(threads(&["--threads", "3"], "2"), 3);
+    assert_eq!(threads(&[], "5"), 5);
+    assert_eq!(threads(&["--threads", "0"], "0"), cores);
 }

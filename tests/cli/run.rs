@@ -204,3 +204,22 @@ fn metrics_lines(desk: &Desk) -> usize {
     let text = std::fs::read_to_string(desk.path("runs/tiny/metrics.jsonl"));
     text.map_or(0, |text| text.lines().count())
 }
+
+#[test]
+fn any_number_of_threads_goes_on_to_the_same_bits() {
+    let desk = Desk::new();
+    let tiny = ["run", "tiny", "--set", "train.micro_batch=2"];
+    let run = |arguments: &[&str]| desk.good(&[&tiny[..], arguments].concat());
+    run(&["--steps", "5", "--output", "one", "--threads", "1"]);
+    run(&["--steps", "3", "--output", "more", "--threads", "3"]);
+    let on = ["--steps", "5", "--output", "more", "--threads", "2"];
+    run(&[&on[..], &["--resume"]].concat());
+    assert_eq!(numbers(&desk, "one"), numbers(&desk, "more"));
+    let checkpoint = |folder: &str| {
+        let path = desk.path(&format!("{folder}/checkpoints/step_000005.safetensors"));
+        std::fs::read(path).expect("a checkpoint")
+    };
+    assert!(checkpoint("one") == checkpoint("more"));
+    let said = desk.mimc(&["run", "tiny", "--threads", "1025"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+}
