@@ -183,7 +183,8 @@ pub fn slice(view: &ShapeTracker, axis: usize, start: usize, end: usize) -> Shap
     if view.fake[i] {
         // Its elements are all the same one.
         view.dims[i] = size(end - start);
-    } else {
+    } else if (start, end) != (0, number(&view.dims[i])) {
+        // Where all are kept nothing is cut: an end would cut off a later pad.
         view.slices[i] = (size(start), size(end));
     }
     view

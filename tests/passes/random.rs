@@ -13,6 +13,7 @@ use mimc::{
         copy::copy,
         ops::{Input, InputKind},
         print::print,
+        roots,
         verify::verify,
     },
     optimizer,
@@ -124,7 +125,8 @@ fn by_kernels(graph: &Graph) -> Result<Values, String> {
     }
     step.accumulate(DRAW).map_err(|e| e.to_string())?;
     let mut found = Values::new();
-    for root in &mimc::ir::meta(graph).roots {
+    let outputs = mimc::ir::meta(graph).roots.iter();
+    for root in outputs.filter(|root| !roots::in_update(&root.name)) {
         let weight = root.name.strip_prefix("gradient.");
         let values = match weight {
             Some(weight) => {
