@@ -160,6 +160,8 @@ impl Garden<'_> {
             let value = self.any().value;
             self.r.add_root(name, &value);
         }
+        // As elaboration does: no weight is there for nothing.
+        self.r.remove_dead();
     }
 
     fn last_softmax(&mut self, x: &Value) -> Value {
