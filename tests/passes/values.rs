@@ -34,7 +34,7 @@ pub fn same(before: &Values, after: &Values, tolerance: f32) -> Result<(), Strin
         let finite = a.iter().filter(|x| x.is_finite());
         let largest = finite.fold(0.0, |most: f32, x| most.max(x.abs()));
         for (place, (&x, &y)) in a.iter().zip(b).enumerate() {
-            let near = (x - y).abs() <= tolerance * largest.max(1e-3);
+            let near = (x - y).abs() <= tolerance * largest.max(0.1);
             if !(x == y || (x.is_nan() && y.is_nan()) || near) {
                 return Err(format!("`{name}` is {y} at {place}, and was {x}"));
             }
