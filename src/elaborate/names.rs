@@ -175,7 +175,7 @@ impl Elaborator<'_> {
     }
 
     /// Nodes made from now on come from here.
-    fn stand_at(&mut self, path: &Path) {
+    pub fn stand_at(&mut self, path: &Path) {
         self.rewriter.set_origin(Origin {
             path: path.text().clone(),
             backward: false,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Result},
-    ir::{Origin, ops::InputKind},
+    ir::ops::InputKind,
     language::{
         expression::{Expr, Spanned},
         graph_file::WeightDecl,
@@ -62,10 +62,10 @@ impl Elaborator<'_> {
         let full = frame.path.named(&name.value);
         self.take_name(&full, name)?;
         let kind = InputKind::Weight { decay, init };
-        self.rewriter.set_origin(Origin {
-            path: frame.path.text().clone(),
-            backward: false,
-        });
+        // The top graph has no name to stand under.
+        let top = frame.path.text().is_empty();
+        let own = top.then(|| frame.path.step(&name.value));
+        self.stand_at(own.as_ref().unwrap_or(&frame.path));
         let value = self.rewriter.input(&full, &dims, kind);
         self.weights.push(Weight {
             name: full,

@@ -180,13 +180,11 @@ pub fn squeeze(view: &ShapeTracker, axis: usize) -> ShapeTracker {
 pub fn slice(view: &ShapeTracker, axis: usize, start: usize, end: usize) -> ShapeTracker {
     let mut view = *view;
     let i = view.indexes[axis];
-    assert!(
-        !view.fake[i] || start == 0,
-        "a broadcast axis has no elements to tell apart"
-    );
     if view.fake[i] {
-        view.dims[i] = size(end);
-    } else {
+        // Its elements are all the same one.
+        view.dims[i] = size(end - start);
+    } else if (start, end) != (0, number(&view.dims[i])) {
+        // Where all are kept nothing is cut: an end would cut off a later pad.
         view.slices[i] = (size(start), size(end));
     }
     view

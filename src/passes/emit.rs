@@ -136,9 +136,10 @@ impl<'g, 'f> Emitter<'g, 'f> {
             .expect("regions are joined only where all that they read is expressible");
         let reduced = |piece: &&Piece| piece.inner == 0 || region.atoms[piece.atom].reduced;
         let mut body = Body {
-            reduced: match region.reduces() {
-                true => nest.pieces.iter().filter(reduced).count(),
-                false => 0,
+            reduced: match (region.reduces(), layout.folds) {
+                (false, _) => 0,
+                (true, true) => nest.pieces.iter().take_while(reduced).count(),
+                (true, false) => nest.pieces.iter().rev().take_while(reduced).count(),
             },
             axes: nest.sizes,
             operands,

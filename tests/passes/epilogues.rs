@@ -1,10 +1,7 @@
 //! Epilogues, and everything together.
 
 use crate::{assert_counts, fused, models::*};
-use mimc::ir::{
-    Origin, Rewriter, Value,
-    ops::{InputKind, Roll},
-};
+use mimc::ir::{Origin, Rewriter, Value, ops::InputKind};
 
 const ALL: [&str; 4] = ["contractions", "rows", "folds", "epilogues"];
 const DIMS: [usize; 3] = [2, 3, 4];
@@ -15,19 +12,6 @@ fn layer(r: &mut Rewriter, name: &str, x: &Value, out: usize) -> Value {
     let b = weight(r, &format!("{name}.bias"), &[out]);
     let product = linear(r, x, &w);
     r.add(&product, &b)
-}
-
-#[test]
-fn a_linear_layer_is_one_node() {
-    let graph = fused(
-        |r| {
-            let x = feed(r, "x", &DIMS);
-            let y = layer(r, "fc", &x, 6);
-            r.add_root("y", &y);
-        },
-        &ALL,
-    );
-    assert_counts(&graph, &[("contract", 1)]);
 }
 
 #[test]
@@ -52,42 +36,6 @@ fn a_block_of_an_mlp_is_three_nodes() {
         &ALL,
     );
     assert_counts(&graph, &[("contract", 2), ("fused", 1)]);
-}
-
-#[test]
-fn a_product_that_others_read_is_an_output_too() {
-    let graph = fused(
-        |r| {
-            let x = feed(r, "x", &DIMS);
-            let w = weight(r, "w", &[6, 4]);
-            let product = linear(r, &x, &w);
-            let shifts = vec![(1, 1)];
-            let rolled = r.op(Roll { shifts }, &[&product]).remove(0);
-            let y = r.exp(&product);
-            r.add_root("y", &y);
-            r.add_root("rolled", &rolled);
-            r.add_root("product", &product);
-        },
-        &ALL,
-    );
-    assert_counts(&graph, &[("contract", 1), ("roll", 1)]);
-}
-
-#[test]
-fn a_program_that_waits_for_another_reader_of_the_product_stays() {
-    let graph = fused(
-        |r| {
-            let x = feed(r, "x", &DIMS);
-            let w = weight(r, "w", &[6, 4]);
-            let product = linear(r, &x, &w);
-            let shifts = vec![(1, 1)];
-            let rolled = r.op(Roll { shifts }, &[&product]).remove(0);
-            let y = r.mul(&product, &rolled);
-            r.add_root("y", &y);
-        },
-        &ALL,
-    );
-    assert_counts(&graph, &[("contract", 1), ("fused", 1), ("roll", 1)]);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Fusion: what it makes of small graphs computes the same by the reference executor, and is as few nodes as can be.
 
+mod cases;
 mod contractions;
 mod epilogues;
 mod models;
+mod random;
 mod rows;
+mod stage;
+mod values;
 
 use mimc::{
     backend::reference,
@@ -63,7 +67,7 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Sixteenths in [-1, 1), or in [0, 1) for draws, so that sums are exact in any order; a function of the name.
-fn leaf(input: &Input) -> Vec<f32> {
+pub fn leaf(input: &Input) -> Vec<f32> {
     let key = Key::new(1)
         .with(&input.name)
         .with(&format!("{:?}", input.kind));

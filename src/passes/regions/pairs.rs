@@ -127,7 +127,9 @@ fn rests(region: &Region, strides: &Strides) -> (Vec<Rest>, Vec<Rest>) {
 /// Pairs two lists from the innermost on, cutting where one is longer.
 fn matched(mut a: Vec<Rest>, mut b: Vec<Rest>) -> Option<Vec<Axis>> {
     let mut axes = Vec::new();
-    while let (Some(x), Some(y)) = (a.pop(), b.pop()) {
+    while let (Some(&x), Some(&y)) = (a.last(), b.last()) {
+        a.pop();
+        b.pop();
         let size = x.size.min(y.size);
         if x.stride != y.stride || x.size % size != 0 || y.size % size != 0 {
             return None;

@@ -1,6 +1,6 @@
 //! Contractions to GEMMs: each group of axes collapses into one, what does not collapse becomes a loop.
 
-use super::Lowering;
+use super::{Home, Lowering};
 use crate::{
     ir::{
         Value, ops,
@@ -8,7 +8,7 @@ use crate::{
         program::{Instr, RowOp},
     },
     plan::{
-        Access, BufferId, Kernel,
+        Access, BufferId, Kernel, Place,
         kernel::{Gemm, Operand, Reduction, Rows},
     },
 };
@@ -148,8 +148,16 @@ impl Lowering<'_> {
     /// Where the raw product goes: its own output, or over an output of its dims, or aside.
     fn product_buffer(&mut self, epilogue: &ops::Epilogue, dims: &[usize]) -> BufferId {
         let kept = epilogue.stores.iter().position(|&value| value == 0);
-        let wide = || (0..epilogue.stores.len()).find(|&output| self.output_dims(output) == dims);
-        match kept.or_else(wide) {
+        // What is added to state reads it in the epilogue, so the product must not lie over it.
+        let wide = |output: &usize| {
+            let home = self.homes.get(&(self.current, *output as u8));
+            let state = home.is_some_and(|home| match home {
+                Home::Buffer(buffer) => matches!(self.plan.buffers[*buffer].place, Place::State),
+                Home::Stream(_) => false,
+            });
+            !state && self.output_dims(*output) == dims
+        };
+        match kept.or_else(|| (0..epilogue.stores.len()).find(wide)) {
             Some(output) => self.out(output),
             None => self.scratch(dims),
         }
