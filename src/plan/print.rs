@@ -5,98 +5,171 @@ use super::{
     kernel::{Access, Fold, Gemm, Operand, Rows},
 };
 use crate::{
-    ir::program::formula,
-    listing::{Arg, Line, render},
+    ir::{ops::table_name, program::formula},
+    listing::{Arg, Line, Section, render, spans},
 };
 use rustc_hash::FxHashMap;
-use std::fmt::Write;
 
 /// Canonical text of both programs.
 pub fn print(plan: &Plan) -> String {
-    let mut text = String::new();
-    for (name, kernels) in [("accumulate", &plan.accumulate), ("apply", &plan.apply)] {
-        let _ = writeln!(text, "# {name}: {} kernels", kernels.len());
-        text.push_str(&render(&lines(plan, kernels)));
-    }
-    let _ = writeln!(
-        text,
-        "# arena: {} bytes for {} images",
+    let arena = format!(
+        "\n# arena: {} bytes for {} images\n",
         4 * plan.arena,
         plan.batch
     );
-    text
+    render(&sections(plan)) + &arena
 }
 
-fn lines(plan: &Plan, kernels: &[Scheduled]) -> Vec<Line> {
-    // What last wrote each buffer: arguments are shown as the line they come from.
-    let mut writer: FxHashMap<BufferId, usize> = FxHashMap::default();
-    let mut lines = Vec::with_capacity(kernels.len());
-    for (at, scheduled) in kernels.iter().enumerate() {
-        let arg = |buffer: BufferId| match writer.get(&buffer) {
-            Some(&line) => Arg::Line(line, String::new()),
-            None => Arg::Text(outside(plan, buffer)),
+/// What is there before a run, then the kernels of both programs.
+pub fn sections(plan: &Plan) -> [Section; 3] {
+    let mut printer = Printer::new(plan);
+    let leaves = std::mem::take(&mut printer.leaves);
+    let kernels = |name: &str, kernels: &[Scheduled]| format!("{name}: {} kernels", kernels.len());
+    [
+        Section {
+            heading: format!("{} leaves", leaves.len()),
+            lines: leaves,
+        },
+        Section {
+            heading: kernels("accumulate", &plan.accumulate),
+            lines: printer.lines(&plan.accumulate),
+        },
+        Section {
+            heading: kernels("apply", &plan.apply),
+            lines: printer.lines(&plan.apply),
+        },
+    ]
+}
+
+struct Printer<'p> {
+    plan: &'p Plan,
+    leaves: Vec<Line>,
+    /// How each buffer is shown: as what last wrote it, or as the leaf that it is.
+    shown: FxHashMap<BufferId, Arg>,
+    /// Lines so far.
+    count: usize,
+}
+
+impl<'p> Printer<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        let mut printer = Printer {
+            plan,
+            leaves: Vec::new(),
+            shown: FxHashMap::default(),
+            count: 0,
         };
-        let mut reads = scheduled.kernel.reads();
+        for (name, buffer) in &plan.feeds {
+            printer.leaf(*buffer, name, "input".into());
+        }
+        for weight in &plan.weights {
+            let label = if weight.decay {
+                "weight"
+            } else {
+                "weight, no decay"
+            };
+            let line = printer.leaf(weight.value, &weight.name, label.into());
+            let Some(state) = &weight.training else {
+                continue;
+            };
+            let parts = [
+                (state.gradient, "gradient of "),
+                (state.first_moment, "first moment of "),
+                (state.second_moment, "second moment of "),
+            ];
+            for (buffer, before) in parts {
+                let arg = Arg::Line {
+                    before: before.into(),
+                    line,
+                    after: String::new(),
+                };
+                printer.shown.insert(buffer, arg);
+            }
+        }
+        for (buffer, of) in plan.buffers.iter().enumerate() {
+            let Place::Constant(values) = &of.place else {
+                continue;
+            };
+            let name = table_name(values);
+            if values.len() == 1 {
+                printer
+                    .shown
+                    .insert(buffer, Arg::Text(format!("{}", values[0])));
+            } else if name.starts_with("tables") {
+                printer.leaf(buffer, &name, format!("table of {}", of.origin));
+            } else {
+                printer.shown.insert(buffer, Arg::Text(name));
+            }
+        }
+        printer
+    }
+
+    fn leaf(&mut self, buffer: BufferId, name: &str, label: String) -> usize {
+        self.leaves.push(Line {
+            origin: name.into(),
+            shapes: vec![self.plan.buffers[buffer].dims.clone()],
+            label,
+            ..Line::default()
+        });
+        self.count += 1;
+        self.shown
+            .insert(buffer, Arg::line(self.count - 1, String::new()));
+        self.count - 1
+    }
+
+    fn lines(&mut self, kernels: &[Scheduled]) -> Vec<Line> {
+        kernels.iter().map(|kernel| self.line(kernel)).collect()
+    }
+
+    fn line(&mut self, scheduled: &Scheduled) -> Line {
+        let kernel = &scheduled.kernel;
+        let mut reads = kernel.reads();
         reads.dedup();
-        let args = match &scheduled.kernel {
+        let args = match kernel {
             // One sweep over everything: its hundreds of buffers say nothing.
             Kernel::SumSquares(sweep) => {
                 vec![Arg::Text(format!("{} gradients", sweep.sources.len()))]
             }
             Kernel::AdamW(sweep) => vec![Arg::Text(format!("{} weights", sweep.segments.len()))],
-            _ => reads.into_iter().map(arg).collect(),
+            _ => spans(reads.iter().map(|read| self.arg(*read)).collect()),
         };
-        let writes = scheduled.kernel.writes();
-        let shapes: Vec<String> = writes
-            .iter()
-            .take(4)
-            .map(|&b| format!("{:?}", plan.buffers[b].dims))
-            .collect();
-        let shape = if writes.len() > 4 {
-            format!("{} buffers", writes.len())
-        } else {
-            shapes.join(" ")
+        let writes = kernel.writes();
+        let shapes = match kernel {
+            Kernel::SumSquares(_) | Kernel::AdamW(_) => Vec::new(),
+            _ => writes
+                .iter()
+                .map(|&b| self.plan.buffers[b].dims.clone())
+                .collect(),
         };
-        lines.push(Line {
+        for (result, &buffer) in writes.iter().enumerate() {
+            let after = match result {
+                0 => String::new(),
+                n => format!(":{n}"),
+            };
+            self.shown.insert(buffer, Arg::line(self.count, after));
+        }
+        self.count += 1;
+        Line {
             origin: scheduled.origin.to_string(),
-            shape,
-            label: label(&scheduled.kernel),
+            shapes,
+            label: label(kernel),
             args,
-        });
-        for buffer in writes {
-            writer.insert(buffer, at);
+            code: code(kernel),
+            kept: Vec::new(),
         }
     }
-    lines
-}
 
-/// What is there before the first kernel.
-fn outside(plan: &Plan, buffer: BufferId) -> String {
-    if let Some((name, _)) = plan.feeds.iter().find(|(_, b)| *b == buffer) {
-        return format!("input {name}");
-    }
-    for weight in &plan.weights {
-        if weight.value == buffer {
-            return weight.name.clone();
+    fn arg(&self, buffer: BufferId) -> Arg {
+        match self.shown.get(&buffer) {
+            Some(arg) => arg.clone(),
+            // Nobody has written it: a fault of the plan, which its checker names.
+            None => Arg::Text(self.plan.buffers[buffer].origin.to_string()),
         }
-        if weight
-            .training
-            .as_ref()
-            .is_some_and(|t| t.gradient == buffer)
-        {
-            return format!("gradient of {}", weight.name);
-        }
-    }
-    match &plan.buffers[buffer].place {
-        Place::Constant(values) if values.len() == 1 => format!("{}", values[0]),
-        Place::Constant(values) => format!("table of {}", values.len()),
-        _ => plan.buffers[buffer].origin.to_string(),
     }
 }
 
 fn label(kernel: &Kernel) -> String {
     match kernel {
-        Kernel::Rows(rows) => format!("rows{} {{{}}}", nest(&[&rows.grid, &rows.row]), code(rows)),
+        Kernel::Rows(rows) => format!("rows{}", nest(&[&rows.grid, &rows.row])),
         Kernel::Fold(fold) => fold_label(fold),
         Kernel::Gemm(gemm) => gemm_label(gemm),
         Kernel::Attention(a) => format!(
@@ -129,7 +202,6 @@ fn label(kernel: &Kernel) -> String {
 }
 
 fn fold_label(fold: &Fold) -> String {
-    let values: Vec<usize> = fold.results.iter().map(|r| r.value).collect();
     let over = format!("{:?}", fold.results.first().map(|r| r.reduction)).to_lowercase();
     let over = if over.contains("max") { "max" } else { "sum" };
     let sum = if fold.results.iter().any(|r| r.accumulate) {
@@ -137,11 +209,7 @@ fn fold_label(fold: &Fold) -> String {
     } else {
         ""
     };
-    let code = formula(fold.operands.len(), &fold.code, &values);
-    format!(
-        "{over}{} {{{code}}}{sum}",
-        nest(&[&fold.reduced, &fold.kept])
-    )
+    format!("{over}{}{sum}", nest(&[&fold.reduced, &fold.kept]))
 }
 
 fn gemm_label(gemm: &Gemm) -> String {
@@ -154,18 +222,26 @@ fn gemm_label(gemm: &Gemm) -> String {
     };
     let (a, b) = (transposed(&gemm.a.1), transposed(&gemm.b.1));
     let sum = if gemm.accumulate { ", added" } else { "" };
-    let epilogue = gemm
-        .epilogue
-        .as_ref()
-        .map(|rows| format!(" {{{}}}", code(rows)))
-        .unwrap_or_default();
     format!(
-        "gemm {batch}{} x {} x {} a{a}·b{b}{sum}{epilogue}",
+        "gemm {batch}{} x {} x {} a{a}·b{b}{sum}",
         gemm.m, gemm.n, gemm.k
     )
 }
 
-fn code(rows: &Rows) -> String {
+/// What a kernel does to each element, where its label does not say it.
+fn code(kernel: &Kernel) -> String {
+    match kernel {
+        Kernel::Rows(rows) => row_code(rows),
+        Kernel::Gemm(gemm) => gemm.epilogue.as_ref().map(row_code).unwrap_or_default(),
+        Kernel::Fold(fold) => {
+            let values: Vec<usize> = fold.results.iter().map(|r| r.value).collect();
+            formula(fold.operands.len(), &fold.code, &values)
+        }
+        _ => String::new(),
+    }
+}
+
+fn row_code(rows: &Rows) -> String {
     let values: Vec<usize> = rows.stores.iter().map(|s| s.value).collect();
     let draws = rows
         .operands

@@ -22,11 +22,14 @@ impl Op for Fused {
     fn label(&self) -> String {
         let row = match self.row {
             0 => String::new(),
-            1 => format!("row {}: ", self.axes[self.axes.len() - 1]),
-            n => format!("row {:?}: ", &self.axes[self.axes.len() - n..]),
+            1 => format!("[row {}]", self.axes[self.axes.len() - 1]),
+            n => format!("[row {:?}]", &self.axes[self.axes.len() - n..]),
         };
-        let body = formula(self.operands, &self.code, &self.stores);
-        format!("fused[{row}{body}]")
+        format!("fused{row}")
+    }
+
+    fn code(&self) -> String {
+        formula(self.operands, &self.code, &self.stores)
     }
 
     fn outputs(&self, _: &[Vec<usize>]) -> Vec<Vec<usize>> {

@@ -1,0 +1,193 @@
+//! Rows as text: neighbouring folds joined, long rows broken.
+
+use super::{
+    Piece, Section, Written,
+    fold::{Fold, Row, Scope},
+    names::{Names, PathId},
+};
+
+/// Columns of a row, where its parts allow it.
+const WIDTH: usize = 112;
+/// In front of what goes on from the row above.
+const INDENT: &str = "      ";
+
+pub struct Layout<'a> {
+    pub names: &'a Names,
+    pub lines: &'a [Written<'a>],
+    /// Whether a section has lines at or below a path.
+    pub is_scope: &'a dyn Fn(usize, PathId, bool) -> bool,
+}
+
+impl Layout<'_> {
+    pub fn text(&self, sections: &[Section], rows: impl Fn(usize) -> Vec<Row>) -> String {
+        let mut text = String::new();
+        for (number, section) in sections.iter().enumerate() {
+            if number > 0 {
+                text.push('\n');
+            }
+            text.push_str(&format!("# {}\n", section.heading));
+            let rows = rows(number);
+            for run in rows.chunk_by(|a, b| self.joins(a, b)) {
+                self.run(number, run, &mut text);
+            }
+        }
+        text
+    }
+
+    /// Whether a row goes on counting where the one above it stopped.
+    fn joins(&self, above: &Row, below: &Row) -> bool {
+        let (Row::Fold(a), Row::Fold(b)) = (above, below) else {
+            return false;
+        };
+        let next = match (self.numbered(&a.scope), self.numbered(&b.scope)) {
+            (Some((parent, m)), Some((other, n))) => parent == other && m.abs_diff(n) == 1,
+            _ => false,
+        };
+        let plain = a.exceptions.is_empty() && b.exceptions.is_empty();
+        next && plain && a.scope.back == b.scope.back && self.map(a) == self.map(b)
+    }
+
+    /// The parent and number of `blocks.3`.
+    fn numbered(&self, scope: &Scope) -> Option<(PathId, usize)> {
+        let word = self.names.words(scope.path).last()?;
+        Some((self.names.parent(scope.path), self.names.number(*word)?))
+    }
+
+    fn run(&self, section: usize, rows: &[Row], text: &mut String) {
+        let folds: Vec<&Fold> = rows.iter().filter_map(Row::fold).collect();
+        match (&folds[..], rows) {
+            ([], rows) => {
+                for row in rows {
+                    if let Row::Line(line) = row {
+                        wrap(&self.line(*line), text);
+                    }
+                }
+            }
+            (folds, _) => {
+                wrap(&self.folds(section, folds), text);
+                for &line in folds.iter().flat_map(|fold| &fold.exceptions) {
+                    wrap(&self.line(line), text);
+                }
+            }
+        }
+    }
+
+    fn line(&self, line: usize) -> String {
+        let name = self.names.lines[line];
+        let mut text = format!("{}: ", self.names.own(line));
+        for piece in &self.lines[line].pieces {
+            match piece {
+                Piece::Words(words) => text.push_str(words),
+                Piece::Name(read) => {
+                    text.push_str(&self.names.seen_from(name.path, name.back, *read))
+                }
+            }
+        }
+        text
+    }
+
+    fn folds(&self, section: usize, folds: &[&Fold]) -> String {
+        let (first, last) = (&folds[0], folds[folds.len() - 1]);
+        let scope = self.names.text(first.scope.path, false);
+        let mark = if first.scope.back { "'" } else { "" };
+        let range = match self.numbered(&last.scope) {
+            Some((_, number)) if folds.len() > 1 => format!("..{number}"),
+            _ => String::new(),
+        };
+        let models: Vec<String> = folds.iter().map(|f| self.model(section, f)).collect();
+        let period = (1..models.len())
+            .find(|&period| models.iter().zip(&models[period..]).all(|(a, b)| a == b))
+            .unwrap_or(models.len());
+        let turns = if period > 1 { " in turn" } else { "" };
+        let lines: usize = folds.iter().map(|fold| fold.scope.len()).sum();
+        let except = if first.exceptions.is_empty() {
+            ""
+        } else {
+            ", except"
+        };
+        format!(
+            "{scope}{range}{mark}.* = {}{turns} ({lines} lines){}{except}",
+            models[..period].join(", "),
+            self.map(first),
+        )
+    }
+
+    fn model(&self, section: usize, fold: &Fold) -> String {
+        let Scope { path, back, .. } = fold.scope;
+        let is_scope = |path| (self.is_scope)(section, path, back);
+        let name = self.names.scope_seen_from(path, fold.model.path, is_scope);
+        format!("{name}{}.*", if back { "'" } else { "" })
+    }
+
+    fn map(&self, fold: &Fold) -> String {
+        let seen = |scope: &Scope, line| self.names.seen_from(scope.path, scope.back, line);
+        let sizes = fold.sizes.iter().map(|(a, b)| format!("{a} → {b}"));
+        let reads = fold.reads.iter().map(|&(a, b)| {
+            let (a, b) = (seen(&fold.model, a), seen(&fold.scope, b));
+            format!("{a} → {b}")
+        });
+        let map: Vec<String> = sizes.chain(reads).collect();
+        if map.is_empty() {
+            return String::new();
+        }
+        format!(" with {}", map.join(", "))
+    }
+}
+
+impl Row {
+    fn fold(&self) -> Option<&Fold> {
+        match self {
+            Row::Fold(fold) => Some(fold),
+            Row::Line(_) => None,
+        }
+    }
+}
+
+/// Breaks a row that is too long: in front of code, else behind a comma or a semicolon, but not inside a view.
+fn wrap(row: &str, text: &mut String) {
+    let length = |text: &str| text.chars().count();
+    if length(row) <= WIDTH {
+        text.push_str(row);
+        text.push('\n');
+        return;
+    }
+    let (head, code) = row.split_at(row.find(" {").unwrap_or(row.len()));
+    let mut column = 0;
+    for part in [head, code.trim_start()] {
+        for (at, chunk) in chunks(part).into_iter().enumerate() {
+            let begins = at == 0 && column > 0;
+            if begins || (column > 0 && column + length(chunk.trim_end()) > WIDTH) {
+                text.truncate(text.trim_end().len());
+                text.push('\n');
+                text.push_str(INDENT);
+                column = INDENT.len();
+            }
+            text.push_str(chunk);
+            column += length(chunk);
+        }
+    }
+    text.push('\n');
+}
+
+/// What stays on one line each.
+fn chunks(text: &str) -> Vec<&str> {
+    let mut chunks = Vec::new();
+    let (mut start, mut views) = (0, 0);
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' => views += 1,
+            ']' => views -= 1,
+            ' ' if views == 0 && (before == ',' || before == ';') => {
+                chunks.push(&text[start..=at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    if start < text.len() {
+        chunks.push(&text[start..]);
+    }
+    chunks
+}
