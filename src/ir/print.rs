@@ -2,7 +2,7 @@
 
 use super::{
     Graph, Kind, NodeIndex, ShapeTracker, Value, kind, meta,
-    ops::{Input, InputKind, Part, own, table_name},
+    ops::{Input, InputKind, Part, is_arange, own, table_name},
     rewrite,
     roots::parse,
     view,
@@ -15,59 +15,65 @@ pub fn print(graph: &Graph) -> String {
     render(&sections(graph))
 }
 
-/// Leaves and nodes. Constants and the optimizer's state stand where they are read.
-pub fn sections(graph: &Graph) -> [Section; 2] {
+/// What is fed, drawn and tabled, the weights, and the nodes. Constants and the optimizer's state stand where they are read.
+pub fn sections(graph: &Graph) -> [Section; 3] {
     let order = rewrite::schedule(graph).into_iter();
     let (leaves, nodes): (Vec<_>, Vec<_>) = order
         .filter(|&node| !matches!(kind(graph, node), Kind::Constant(_)))
         .partition(|&node| own::<Input>(graph, node).is_some());
-    let leaves = listed(graph, leaves);
+    let [inputs, weights] = listed(graph, leaves);
     let mut printer = Printer {
         graph,
         at: FxHashMap::default(),
         weights: FxHashMap::default(),
+        kept: FxHashMap::default(),
     };
-    for (at, &node) in leaves.iter().chain(&nodes).enumerate() {
+    for (at, &node) in inputs.iter().chain(&weights).chain(&nodes).enumerate() {
         printer.at.insert(node, at);
-        if let Some(input) = own::<Input>(graph, node)
-            && matches!(input.kind, InputKind::Weight { .. })
-        {
-            printer.weights.insert(&input.name, at);
-        }
     }
-    let section =
-        |heading: String, nodes: &[NodeIndex], line: &dyn Fn(NodeIndex) -> Line| Section {
-            heading,
-            lines: nodes.iter().map(|&node| line(node)).collect(),
-        };
+    for &node in &weights {
+        let weight = own::<Input>(graph, node).expect("weights are leaves");
+        printer.weights.insert(&weight.name, printer.at[&node]);
+    }
+    for root in &meta(graph).roots {
+        let kept = printer.kept.entry(root.node).or_default();
+        kept.push((root.output, root.name.as_str()));
+    }
+    let section = |what, nodes: &[NodeIndex], lines: Vec<Line>| Section {
+        heading: format!("{} {what}", nodes.len()),
+        lines,
+    };
+    let leaves = |nodes: &[NodeIndex]| nodes.iter().map(|&node| printer.leaf(node)).collect();
     [
-        section(format!("{} leaves", leaves.len()), &leaves, &|n| {
-            printer.leaf(n)
-        }),
-        section(format!("{} nodes", nodes.len()), &nodes, &|n| {
-            printer.node(n)
-        }),
+        section("inputs", &inputs, leaves(&inputs)),
+        section("weights", &weights, leaves(&weights)),
+        section(
+            "nodes",
+            &nodes,
+            nodes.iter().map(|&node| printer.node(node)).collect(),
+        ),
     ]
 }
 
-/// The leaves that have a line of their own: what is fed and drawn, then weights, then tables, each in the order of creation.
-fn listed(graph: &Graph, leaves: Vec<NodeIndex>) -> Vec<NodeIndex> {
+/// The leaves that have a line of their own, in the order of creation: inputs, of which tables are the last, and weights.
+fn listed(graph: &Graph, leaves: Vec<NodeIndex>) -> [Vec<NodeIndex>; 2] {
     let rank = |node: NodeIndex| {
         let input = own::<Input>(graph, node).expect("leaves are inputs");
         match &input.kind {
             InputKind::Feed | InputKind::Draw { .. } => Some(0),
-            InputKind::Weight { .. } => Some(1),
-            InputKind::Table(values) => table_name(values).starts_with("tables").then_some(2),
+            InputKind::Table(values) => (!is_arange(values)).then_some(1),
+            InputKind::Weight { .. } => Some(2),
             InputKind::State(_) => None,
         }
     };
     let order = |node: NodeIndex| meta(graph).nodes[&node].order;
-    let ranked = leaves
-        .into_iter()
-        .filter_map(|n| Some((rank(n)?, order(n), n)));
-    let mut ranked: Vec<_> = ranked.collect();
+    let ranked = leaves.into_iter();
+    let mut ranked: Vec<_> = ranked
+        .filter_map(|n| Some((rank(n)?, order(n), n)))
+        .collect();
     ranked.sort_unstable();
-    ranked.into_iter().map(|(.., node)| node).collect()
+    let (inputs, weights): (Vec<_>, Vec<_>) = ranked.into_iter().partition(|(rank, ..)| *rank < 2);
+    [inputs, weights].map(|leaves| leaves.into_iter().map(|(.., node)| node).collect())
 }
 
 struct Printer<'g> {
@@ -75,6 +81,8 @@ struct Printer<'g> {
     /// The line of each node that has one.
     at: FxHashMap<NodeIndex, usize>,
     weights: FxHashMap<&'g str, usize>,
+    /// The names under which the results of each node are kept.
+    kept: FxHashMap<NodeIndex, Vec<(u8, &'g str)>>,
 }
 
 impl<'g> Printer<'g> {
@@ -169,12 +177,7 @@ impl<'g> Printer<'g> {
 
     /// The names under which a node's results are kept.
     fn kept(&self, node: NodeIndex) -> Vec<Arg> {
-        let roots = meta(self.graph)
-            .roots
-            .iter()
-            .filter(|root| root.node == node);
-        let roots = roots.map(|root| (root.output, root.name.as_str()));
-        let mut roots: Vec<_> = roots.collect();
+        let mut roots = self.kept.get(&node).cloned().unwrap_or_default();
         roots.sort_unstable();
         let next = [Part::Value, Part::FirstMoment, Part::SecondMoment];
         let is_next = |weight: &str| {

@@ -111,6 +111,14 @@ pub fn formula(operands: usize, code: &[Instr], results: &[ValueId]) -> String {
     equations.join("; ")
 }
 
+/// As [`formula`], nothing where the code only copies.
+pub fn formula_beyond_copy(operands: usize, code: &[Instr], results: &[ValueId]) -> String {
+    if operands == 1 && results == [0] {
+        return String::new();
+    }
+    formula(operands, code, results)
+}
+
 /// The operands that an addition sums, where both sides are sums by pairs of operands in order.
 fn pairwise(instr: &Instr, sums: &[Option<Range<usize>>]) -> Option<Range<usize>> {
     let (RowOp::Add, [a, b]) = (instr.op, &instr.args[..]) else {

@@ -202,7 +202,10 @@ impl<'a> Folder<'a> {
                 break;
             }
         }
-        best.filter(|fold| 2 * fold.exceptions.len() < scope.count)
+        best.filter(|fold| {
+            let map = fold.sizes.len() + fold.reads.len();
+            2 * fold.exceptions.len() < scope.count && map <= scope.count
+        })
     }
 
     /// The map that gives most lines of a scope.

@@ -53,34 +53,24 @@ impl Layout<'_> {
         Some((self.names.parent(scope.path), self.names.number(*word)?))
     }
 
+    /// A line, or folds that are joined.
     fn run(&self, section: usize, rows: &[Row], text: &mut String) {
+        if let [Row::Line(line)] = rows {
+            return wrap(&self.line(*line), text);
+        }
         let folds: Vec<&Fold> = rows.iter().filter_map(Row::fold).collect();
-        match (&folds[..], rows) {
-            ([], rows) => {
-                for row in rows {
-                    if let Row::Line(line) = row {
-                        wrap(&self.line(*line), text);
-                    }
-                }
-            }
-            (folds, _) => {
-                wrap(&self.folds(section, folds), text);
-                for &line in folds.iter().flat_map(|fold| &fold.exceptions) {
-                    wrap(&self.line(line), text);
-                }
-            }
+        wrap(&self.folds(section, &folds), text);
+        for &line in folds.iter().flat_map(|fold| &fold.exceptions) {
+            wrap(&self.line(line), text);
         }
     }
 
     fn line(&self, line: usize) -> String {
-        let name = self.names.lines[line];
         let mut text = format!("{}: ", self.names.own(line));
         for piece in &self.lines[line].pieces {
             match piece {
                 Piece::Words(words) => text.push_str(words),
-                Piece::Name(read) => {
-                    text.push_str(&self.names.seen_from(name.path, name.back, *read))
-                }
+                Piece::Name(read) => text.push_str(&self.names.read_by(line, *read)),
             }
         }
         text
@@ -120,10 +110,16 @@ impl Layout<'_> {
     }
 
     fn map(&self, fold: &Fold) -> String {
-        let seen = |scope: &Scope, line| self.names.seen_from(scope.path, scope.back, line);
         let sizes = fold.sizes.iter().map(|(a, b)| format!("{a} → {b}"));
         let reads = fold.reads.iter().map(|&(a, b)| {
-            let (a, b) = (seen(&fold.model, a), seen(&fold.scope, b));
+            let named = |name: fn(&Names, PathId, bool, usize) -> String| {
+                let at = |scope: &Scope, line| name(self.names, scope.path, scope.back, line);
+                (at(&fold.model, a), at(&fold.scope, b))
+            };
+            let (mut a, mut b) = named(Names::seen_from);
+            if a == b {
+                (a, b) = named(Names::seen_in_full);
+            }
             format!("{a} → {b}")
         });
         let map: Vec<String> = sizes.chain(reads).collect();
@@ -143,29 +139,27 @@ impl Row {
     }
 }
 
-/// Breaks a row that is too long: in front of code, else behind a comma or a semicolon, but not inside a view.
+/// Breaks a row that is too long: behind a comma or a semicolon, in front of `=`, an arrow or code, but not inside a view.
 fn wrap(row: &str, text: &mut String) {
-    let length = |text: &str| text.chars().count();
-    if length(row) <= WIDTH {
-        text.push_str(row);
-        text.push('\n');
-        return;
-    }
-    let (head, code) = row.split_at(row.find(" {").unwrap_or(row.len()));
+    let length = |text: &str| text.trim_end().chars().count();
+    let (head, code) = row.split_at(row.find(" {").map_or(row.len(), |at| at + 1));
     let mut column = 0;
-    for part in [head, code.trim_start()] {
+    for part in [head, code] {
         for (at, chunk) in chunks(part).into_iter().enumerate() {
-            let begins = at == 0 && column > 0;
-            if begins || (column > 0 && column + length(chunk.trim_end()) > WIDTH) {
+            // Code that has to be broken begins a row.
+            let whole = if at == 0 { part } else { chunk };
+            let next = if part == code { whole } else { chunk };
+            if column > 0 && column + length(next) > WIDTH {
                 text.truncate(text.trim_end().len());
                 text.push('\n');
                 text.push_str(INDENT);
                 column = INDENT.len();
             }
             text.push_str(chunk);
-            column += length(chunk);
+            column += chunk.chars().count();
         }
     }
+    text.truncate(text.trim_end().len());
     text.push('\n');
 }
 
@@ -175,10 +169,11 @@ fn chunks(text: &str) -> Vec<&str> {
     let (mut start, mut views) = (0, 0);
     let mut before = ' ';
     for (at, c) in text.char_indices() {
+        let behind = &text[at + c.len_utf8()..];
         match c {
             '[' => views += 1,
             ']' => views -= 1,
-            ' ' if views == 0 && (before == ',' || before == ';') => {
+            ' ' if views == 0 && (",;".contains(before) || behind.starts_with(['=', '→'])) => {
                 chunks.push(&text[start..=at]);
                 start = at + 1;
             }

@@ -9,8 +9,9 @@
 //! **Names.** A line is called by its origin, the instance path of its node; `'` marks a gradient. The lines of one origin are
 //! numbered from `#1`, except that the last line at or below a path has the bare path. What a line reads is named as it is seen
 //! from there: `#2` is of the line's own origin, and any other name is looked up below the line's origin, then below that
-//! path's parent, and so on outwards, as in a program; `.a.b` starts at the top. A path that is no line's name stands for the
-//! last line below it: `attn` for `attn.whole`. `:1` is the second result of a line, `a .. b` are all lines from a to b.
+//! path's parent, and so on outwards, as in a program, past itself; `.a.b` starts at the top. A path stands for the last line
+//! at or below it: `attn` for `attn.whole`. `^` is the line whose name is the end of the line's own. `:1` is the second result
+//! of a line, `:4..7` are several, and `a .. b` are all lines from a to b. What a result is kept as follows `→`.
 //!
 //! **Views.** `[2, ~8, 0..4, +1+1, 6 order 0213]` says how the reader sees a tensor, axis by axis: in full, repeated (`~`),
 //! cut, with zeros around it; `order` gives the tensor's own axes where they are not in order. No brackets: as it is.
@@ -18,7 +19,7 @@
 //! **Folds.** A scope is all lines at and below one path. Where it equals an earlier one up to names and sizes, it is one row:
 //!
 //! ```text
-//! encoder.layers.1.* = layers.0.* (174 lines) with 48 → 24, 128 → 256, hidden → layers.0
+//! encoder.layers.1.* = layers.0.* (194 lines) with 48 → 24, 128 → 256, hidden → layers.0
 //! ```
 //!
 //! To read it, take the lines of the scope on the right and replace every size that is listed (a size is any number but those
@@ -139,8 +140,9 @@ fn joined(sections: &[Section]) -> (Vec<Written<'_>>, Vec<usize>) {
 impl<'a> Written<'a> {
     fn new(line: &'a Line) -> Self {
         let mut pieces = Pieces(Vec::new());
-        pieces.words(&shapes(&line.shapes));
-        pieces.words(" = ");
+        if !line.shapes.is_empty() {
+            pieces.words(&format!("{} = ", shapes(&line.shapes)));
+        }
         pieces.words(&line.label);
         if !line.args.is_empty() {
             pieces.words("(");

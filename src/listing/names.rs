@@ -137,26 +137,59 @@ impl Names {
         self.text(path, back) + &numbered(serial)
     }
 
+    /// How a line is named by a line that reads it.
+    pub fn read_by(&self, reader: usize, line: usize) -> String {
+        let (from, name) = (self.lines[reader], self.lines[line]);
+        if (name.path, name.back) == (from.path, from.back) && name.serial > 0 {
+            return numbered(name.serial);
+        }
+        if self.ends_in(from.path) == Some(line) {
+            return "^".into();
+        }
+        self.seen_from(from.path, from.back, line)
+    }
+
+    /// The line whose whole name is the end of a path, the longest such.
+    fn ends_in(&self, path: PathId) -> Option<usize> {
+        let words = self.words(path);
+        (1..words.len()).find_map(|start| {
+            let (path, back, serial) = (self.below(0, &words[start..])?, false, 0);
+            self.at.get(&Name { path, back, serial }).copied()
+        })
+    }
+
     /// How a line is named at a path: the shortest name that is found there.
     pub fn seen_from(&self, from: PathId, back: bool, line: usize) -> String {
         let name = self.lines[line];
         let words = self.words(name.path);
-        if name.path == from && name.back == back && name.serial > 0 {
-            return numbered(name.serial);
-        }
-        let common = common(words, self.words(from)).min(words.len().saturating_sub(1));
+        let least = self.apart(from, name.path) + 1;
         let mut end = words.len();
         // The last line of a scope goes by the scope's name.
-        while end > common + 1
+        while end > least
             && name.serial == 0
             && !self.leaf[line]
             && self.last[&(self.ancestor(name.path, end - 1), name.back)] == line
         {
             end -= 1;
         }
-        for start in (0..=common).rev() {
-            if self.find(from, &words[start..end], name) == Some(line) {
-                return self.spelled(&words[start..end], name.back) + &numbered(name.serial);
+        self.found_at(from, back, line, end)
+    }
+
+    /// As [`Names::seen_from`], by the line's whole name.
+    pub fn seen_in_full(&self, from: PathId, back: bool, line: usize) -> String {
+        let end = self.words(self.lines[line].path).len();
+        self.found_at(from, back, line, end)
+    }
+
+    /// The name of a line that takes the first `end` words of its path, without as many of the first ones as can be.
+    fn found_at(&self, from: PathId, back: bool, line: usize, end: usize) -> String {
+        let name = self.lines[line];
+        let words = &self.words(name.path)[..end];
+        for start in (0..=self.apart(from, name.path)).rev() {
+            if self.begins_a_name(words, start)
+                && self.find(from, back, &words[start..], name) == Some(line)
+            {
+                return self.spelled(&words[start..], name.back) + &numbered(name.serial);
             }
         }
         format!(".{}", self.own(line))
@@ -170,24 +203,34 @@ impl Names {
         exists: impl Fn(PathId) -> bool,
     ) -> String {
         let words = self.words(scope);
-        let common = common(words, self.words(from)).min(words.len().saturating_sub(1));
-        for start in (0..=common).rev() {
-            let mut found = self
-                .outwards(from)
-                .filter_map(|base| self.below(base, &words[start..]));
-            if found.find(|&path| exists(path)) == Some(scope) {
+        for start in (0..=self.apart(from, scope)).rev() {
+            let bases = self.outwards(from);
+            let mut found = bases.filter_map(|base| self.below(base, &words[start..]));
+            if self.begins_a_name(words, start) && found.find(|&path| exists(path)) == Some(scope) {
                 return self.spelled(&words[start..], false);
             }
         }
         format!(".{}", self.text(scope, false))
     }
 
-    /// The first line that a name means, from a path outwards.
-    fn find(&self, from: PathId, words: &[u32], name: Name) -> Option<usize> {
+    /// Where the words of a path begin to differ from those of another, at the latest at the last word.
+    fn apart(&self, from: PathId, path: PathId) -> usize {
+        let words = self.words(path);
+        common(words, self.words(from)).min(words.len().saturating_sub(1))
+    }
+
+    /// A name does not begin with a number, which would read as one.
+    fn begins_a_name(&self, words: &[u32], start: usize) -> bool {
+        start == 0 || self.number(words[start]).is_none()
+    }
+
+    /// The first line that a name means, from a path outwards. No path means itself.
+    fn find(&self, from: PathId, back: bool, words: &[u32], name: Name) -> Option<usize> {
         let mut bases = self.outwards(from);
         bases.find_map(|base| {
             let path = self.below(base, words)?;
             match name.serial {
+                0 if (path, name.back) == (from, back) => None,
                 0 => self.last.get(&(path, name.back)).copied(),
                 _ => self.at.get(&Name { path, ..name }).copied(),
             }

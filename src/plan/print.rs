@@ -5,7 +5,10 @@ use super::{
     kernel::{Access, Fold, Gemm, Operand, Rows},
 };
 use crate::{
-    ir::{ops::table_name, program::formula},
+    ir::{
+        ops::{is_arange, table_name},
+        program::formula_beyond_copy,
+    },
     listing::{Arg, Line, Section, render, spans},
 };
 use rustc_hash::FxHashMap;
@@ -20,54 +23,82 @@ pub fn print(plan: &Plan) -> String {
     render(&sections(plan)) + &arena
 }
 
-/// What is there before a run, then the kernels of both programs.
-pub fn sections(plan: &Plan) -> [Section; 3] {
+/// What is there before a run: inputs and weights. Then the kernels of both programs.
+pub fn sections(plan: &Plan) -> [Section; 4] {
     let mut printer = Printer::new(plan);
-    let leaves = std::mem::take(&mut printer.leaves);
-    let kernels = |name: &str, kernels: &[Scheduled]| format!("{name}: {} kernels", kernels.len());
+    let inputs = printer.inputs();
+    let weights = printer.weights();
+    let (accumulate, apply) = (printer.lines(&plan.accumulate), printer.lines(&plan.apply));
+    let section = |heading: String, lines| Section { heading, lines };
     [
-        Section {
-            heading: format!("{} leaves", leaves.len()),
-            lines: leaves,
-        },
-        Section {
-            heading: kernels("accumulate", &plan.accumulate),
-            lines: printer.lines(&plan.accumulate),
-        },
-        Section {
-            heading: kernels("apply", &plan.apply),
-            lines: printer.lines(&plan.apply),
-        },
+        section(format!("{} inputs", inputs.len()), inputs),
+        section(format!("{} weights", weights.len()), weights),
+        section(
+            format!("accumulate: {} kernels", accumulate.len()),
+            accumulate,
+        ),
+        section(format!("apply: {} kernels", apply.len()), apply),
     ]
 }
 
 struct Printer<'p> {
     plan: &'p Plan,
-    leaves: Vec<Line>,
-    /// How each buffer is shown: as what last wrote it, or as the leaf that it is.
-    shown: FxHashMap<BufferId, Arg>,
+    /// How each buffer is shown.
+    shown: FxHashMap<BufferId, Shown>,
     /// Lines so far.
     count: usize,
 }
 
+enum Shown {
+    /// A result of the line that last wrote it.
+    Result(usize, usize),
+    Words(Arg),
+}
+
 impl<'p> Printer<'p> {
     fn new(plan: &'p Plan) -> Self {
-        let mut printer = Printer {
+        Printer {
             plan,
-            leaves: Vec::new(),
             shown: FxHashMap::default(),
             count: 0,
-        };
-        for (name, buffer) in &plan.feeds {
-            printer.leaf(*buffer, name, "input".into());
         }
+    }
+
+    fn inputs(&mut self) -> Vec<Line> {
+        let plan = self.plan;
+        let mut lines = Vec::new();
+        for (name, buffer) in &plan.feeds {
+            lines.push(self.leaf(*buffer, name, "input".into()));
+        }
+        for (buffer, of) in plan.buffers.iter().enumerate() {
+            let Place::Constant(values) = &of.place else {
+                continue;
+            };
+            let words = match values[..] {
+                [x] => format!("{x}"),
+                _ if is_arange(values) => table_name(values),
+                _ => {
+                    let label = format!("table of {}", of.origin);
+                    lines.push(self.leaf(buffer, &table_name(values), label));
+                    continue;
+                }
+            };
+            self.shown.insert(buffer, Shown::Words(Arg::Text(words)));
+        }
+        lines
+    }
+
+    fn weights(&mut self) -> Vec<Line> {
+        let plan = self.plan;
+        let mut lines = Vec::new();
         for weight in &plan.weights {
             let label = if weight.decay {
                 "weight"
             } else {
                 "weight, no decay"
             };
-            let line = printer.leaf(weight.value, &weight.name, label.into());
+            let line = self.count;
+            lines.push(self.leaf(weight.value, &weight.name, label.into()));
             let Some(state) = &weight.training else {
                 continue;
             };
@@ -77,43 +108,27 @@ impl<'p> Printer<'p> {
                 (state.second_moment, "second moment of "),
             ];
             for (buffer, before) in parts {
+                let (before, after) = (before.into(), String::new());
                 let arg = Arg::Line {
-                    before: before.into(),
+                    before,
                     line,
-                    after: String::new(),
+                    after,
                 };
-                printer.shown.insert(buffer, arg);
+                self.shown.insert(buffer, Shown::Words(arg));
             }
         }
-        for (buffer, of) in plan.buffers.iter().enumerate() {
-            let Place::Constant(values) = &of.place else {
-                continue;
-            };
-            let name = table_name(values);
-            if values.len() == 1 {
-                printer
-                    .shown
-                    .insert(buffer, Arg::Text(format!("{}", values[0])));
-            } else if name.starts_with("tables") {
-                printer.leaf(buffer, &name, format!("table of {}", of.origin));
-            } else {
-                printer.shown.insert(buffer, Arg::Text(name));
-            }
-        }
-        printer
+        lines
     }
 
-    fn leaf(&mut self, buffer: BufferId, name: &str, label: String) -> usize {
-        self.leaves.push(Line {
+    fn leaf(&mut self, buffer: BufferId, name: &str, label: String) -> Line {
+        self.shown.insert(buffer, Shown::Result(self.count, 0));
+        self.count += 1;
+        Line {
             origin: name.into(),
             shapes: vec![self.plan.buffers[buffer].dims.clone()],
             label,
             ..Line::default()
-        });
-        self.count += 1;
-        self.shown
-            .insert(buffer, Arg::line(self.count - 1, String::new()));
-        self.count - 1
+        }
     }
 
     fn lines(&mut self, kernels: &[Scheduled]) -> Vec<Line> {
@@ -122,34 +137,36 @@ impl<'p> Printer<'p> {
 
     fn line(&mut self, scheduled: &Scheduled) -> Line {
         let kernel = &scheduled.kernel;
-        let mut reads = kernel.reads();
-        reads.dedup();
-        let args = match kernel {
-            // One sweep over everything: its hundreds of buffers say nothing.
+        // A sweep is one kernel over everything: its hundreds of buffers say nothing.
+        let (args, shapes) = match kernel {
             Kernel::SumSquares(sweep) => {
-                vec![Arg::Text(format!("{} gradients", sweep.sources.len()))]
+                let count = sweep.sources.len();
+                let args = vec![Arg::Text(format!("{count} gradients"))];
+                (args, vec![Vec::new(); count])
             }
-            Kernel::AdamW(sweep) => vec![Arg::Text(format!("{} weights", sweep.segments.len()))],
-            _ => spans(reads.iter().map(|read| self.arg(*read)).collect()),
+            Kernel::AdamW(sweep) => {
+                let args = vec![Arg::Text(format!("{} weights", sweep.segments.len()))];
+                (args, Vec::new())
+            }
+            _ => {
+                let dims = |&buffer: &BufferId| self.plan.buffers[buffer].dims.clone();
+                (
+                    self.args(kernel),
+                    kernel.writes().iter().map(dims).collect(),
+                )
+            }
         };
-        let writes = kernel.writes();
-        let shapes = match kernel {
-            Kernel::SumSquares(_) | Kernel::AdamW(_) => Vec::new(),
-            _ => writes
-                .iter()
-                .map(|&b| self.plan.buffers[b].dims.clone())
-                .collect(),
-        };
-        for (result, &buffer) in writes.iter().enumerate() {
-            let after = match result {
-                0 => String::new(),
-                n => format!(":{n}"),
-            };
-            self.shown.insert(buffer, Arg::line(self.count, after));
+        for (result, buffer) in kernel.writes().into_iter().enumerate() {
+            self.shown.insert(buffer, Shown::Result(self.count, result));
         }
         self.count += 1;
+        let origin = match kernel {
+            // Its origin is that of the first weight.
+            Kernel::SumSquares(_) | Kernel::AdamW(_) => scheduled.origin.split('.').take(2),
+            _ => scheduled.origin.split('.').take(usize::MAX),
+        };
         Line {
-            origin: scheduled.origin.to_string(),
+            origin: origin.collect::<Vec<_>>().join("."),
             shapes,
             label: label(kernel),
             args,
@@ -158,9 +175,33 @@ impl<'p> Printer<'p> {
         }
     }
 
+    fn args(&self, kernel: &Kernel) -> Vec<Arg> {
+        /// Results of one line that follow each other are one argument from here on.
+        const MANY: usize = 4;
+        let mut reads = kernel.reads();
+        reads.dedup();
+        let result = |read: &BufferId| match self.shown.get(read) {
+            Some(Shown::Result(line, result)) => Some((*line, *result)),
+            _ => None,
+        };
+        let follows = |a: &BufferId, b: &BufferId| {
+            result(a).is_some_and(|(line, number)| result(b) == Some((line, number + 1)))
+        };
+        let join = |run: &[BufferId]| match (result(&run[0]), run.len()) {
+            (Some((line, first)), MANY..) => {
+                let last = first + run.len() - 1;
+                vec![Arg::line(line, format!(":{first}..{last}"))]
+            }
+            _ => run.iter().map(|&read| self.arg(read)).collect(),
+        };
+        spans(reads.chunk_by(follows).flat_map(join).collect())
+    }
+
     fn arg(&self, buffer: BufferId) -> Arg {
         match self.shown.get(&buffer) {
-            Some(arg) => arg.clone(),
+            Some(Shown::Words(arg)) => arg.clone(),
+            Some(&Shown::Result(line, 0)) => Arg::line(line, String::new()),
+            Some(&Shown::Result(line, result)) => Arg::line(line, format!(":{result}")),
             // Nobody has written it: a fault of the plan, which its checker names.
             None => Arg::Text(self.plan.buffers[buffer].origin.to_string()),
         }
@@ -235,7 +276,7 @@ fn code(kernel: &Kernel) -> String {
         Kernel::Gemm(gemm) => gemm.epilogue.as_ref().map(row_code).unwrap_or_default(),
         Kernel::Fold(fold) => {
             let values: Vec<usize> = fold.results.iter().map(|r| r.value).collect();
-            formula(fold.operands.len(), &fold.code, &values)
+            formula_beyond_copy(fold.operands.len(), &fold.code, &values)
         }
         _ => String::new(),
     }
@@ -253,7 +294,7 @@ fn row_code(rows: &Rows) -> String {
     } else {
         String::new()
     };
-    formula(rows.operands.len(), &rows.code, &values) + &drawn
+    formula_beyond_copy(rows.operands.len(), &rows.code, &values) + &drawn
 }
 
 /// `[4 x 48 | 128]`: groups of axes, outermost first.

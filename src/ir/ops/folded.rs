@@ -3,7 +3,7 @@
 use super::{Op, code};
 use crate::ir::{
     Rewriter, Value,
-    program::{Instr, ValueId, formula},
+    program::{Instr, ValueId, formula_beyond_copy},
 };
 
 /// Inputs: views over `axes`; with `accumulate` then one plain buffer per result. Outputs: per result the axes that are kept, in
@@ -54,7 +54,7 @@ impl Op for Folded {
 
     fn code(&self) -> String {
         let values: Vec<ValueId> = self.results.iter().map(|r| r.0).collect();
-        formula(self.operands, &self.code, &values)
+        formula_beyond_copy(self.operands, &self.code, &values)
     }
 
     fn outputs(&self, _: &[Vec<usize>]) -> Vec<Vec<usize>> {

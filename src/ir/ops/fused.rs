@@ -3,7 +3,7 @@
 use super::{Op, code};
 use crate::ir::{
     Rewriter, Value,
-    program::{Instr, ValueId, formula},
+    program::{Instr, ValueId, formula_beyond_copy},
 };
 
 /// Inputs: views over `axes`. Outputs: per store the dims `axes`, or `axes[..len - row]` for a value that is one number per row.
@@ -29,7 +29,7 @@ impl Op for Fused {
     }
 
     fn code(&self) -> String {
-        formula(self.operands, &self.code, &self.stores)
+        formula_beyond_copy(self.operands, &self.code, &self.stores)
     }
 
     fn outputs(&self, _: &[Vec<usize>]) -> Vec<Vec<usize>> {

@@ -92,10 +92,15 @@ impl Part {
 
 /// A table as listings name it: `arange(48)` for 0, 1, …, 47, else by its contents.
 pub fn table_name(values: &[f32]) -> String {
-    if (0..).zip(values).all(|(i, &x)| x == i as f32) {
+    if is_arange(values) {
         return format!("arange({})", values.len());
     }
     format!("tables.{:08x}", fingerprint(values))
+}
+
+/// Whether a table holds 0, 1, 2, …
+pub fn is_arange(values: &[f32]) -> bool {
+    (0..).zip(values).all(|(i, &x)| x == i as f32)
 }
 
 fn fingerprint(values: &[f32]) -> u32 {

@@ -28,7 +28,7 @@ pub use detach::Detach;
 pub use erf::Erf;
 pub use folded::{Folded, Reduction};
 pub use fused::Fused;
-pub use input::{Init, Input, InputKind, Part, table_name};
+pub use input::{Init, Input, InputKind, Part, is_arange, table_name};
 pub use roll::Roll;
 pub use scatter::Scatter;
 pub use sum_squares::SumSquares;
