@@ -122,13 +122,13 @@ impl Generator {
             for stage in 0..3 {
                 let sizes = [[2, 4, 8], [2, 8, 16], [4, 4, 2]][self.below(3)];
                 // Blocks of a stage draw the same numbers, but for some of their lines.
-                let (again, blocks) = (self.position, 1 + self.below(4));
+                let (again, blocks) = (self.position, 1 + self.below(4) as u64);
                 for block in 0..blocks {
                     self.position = again;
                     for _ in 0..4 {
                         let step = self.one_of(&["norm.y", "attn", "attn.qkv", "mlp.0.x"]);
                         if self.below(12) == 0 {
-                            self.position += 100 * (block + 1);
+                            self.position += 100 + block;
                         }
                         let origin = format!("net.stages.{stage}.blocks.{block}.{step}{mark}");
                         self.line(origin, &sizes);

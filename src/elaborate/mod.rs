@@ -4,6 +4,7 @@
 //! are worked out here ([`number`]); tensors become nodes ([`tensor`], [`builtins`]). Every number remembers where it came
 //! from ([`source`]), and every mistake is a diagnostic.
 
+mod alone;
 pub mod builtins;
 mod calls;
 mod eval;
@@ -35,6 +36,7 @@ use crate::{
     },
     recipe::GraphRef,
 };
+pub use alone::elaborate_alone;
 pub use initial::initial;
 
 use instance::Invocation;

@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Columns of a row, where its parts allow it.
-const WIDTH: usize = 112;
+const WIDTH: usize = 120;
 /// In front of what goes on from the row above.
 const INDENT: &str = "      ";
 
@@ -139,25 +139,23 @@ impl Row {
     }
 }
 
-/// Breaks a row that is too long: behind a comma or a semicolon, in front of `=`, an arrow or code, but not inside a view.
+/// Breaks a row that is too long: behind a comma or a semicolon, in front of what a line does, is kept as, or its code. Views
+/// stay whole.
 fn wrap(row: &str, text: &mut String) {
     let length = |text: &str| text.trim_end().chars().count();
     let (head, code) = row.split_at(row.find(" {").map_or(row.len(), |at| at + 1));
     let mut column = 0;
-    for part in [head, code] {
-        for (at, chunk) in chunks(part).into_iter().enumerate() {
-            // Code that has to be broken begins a row.
-            let whole = if at == 0 { part } else { chunk };
-            let next = if part == code { whole } else { chunk };
-            if column > 0 && column + length(next) > WIDTH {
-                text.truncate(text.trim_end().len());
-                text.push('\n');
-                text.push_str(INDENT);
-                column = INDENT.len();
-            }
-            text.push_str(chunk);
-            column += chunk.chars().count();
+    for chunk in chunks(head).into_iter().chain(chunks(code)) {
+        // Code that has to be broken begins a row.
+        let next = if chunk.starts_with('{') { code } else { chunk };
+        if column > 0 && column + length(next) > WIDTH {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(INDENT);
+            column = INDENT.len();
         }
+        text.push_str(chunk);
+        column += chunk.chars().count();
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
@@ -166,17 +164,22 @@ fn wrap(row: &str, text: &mut String) {
 /// What stays on one line each.
 fn chunks(text: &str) -> Vec<&str> {
     let mut chunks = Vec::new();
-    let (mut start, mut views) = (0, 0);
+    let (mut start, mut views, mut shapes) = (0, 0, true);
     let mut before = ' ';
     for (at, c) in text.char_indices() {
         let behind = &text[at + c.len_utf8()..];
+        let ends = ",;".contains(before)
+            || shapes && behind.starts_with("= ")
+            || before == ')' && behind.starts_with('→');
         match c {
             '[' => views += 1,
             ']' => views -= 1,
-            ' ' if views == 0 && (",;".contains(before) || behind.starts_with(['=', '→'])) => {
+            ' ' if views == 0 && ends => {
                 chunks.push(&text[start..=at]);
                 start = at + 1;
+                shapes = false;
             }
+            '{' => shapes = false,
             _ => {}
         }
         before = c;

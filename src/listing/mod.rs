@@ -232,3 +232,48 @@ pub fn spans(args: Vec<Arg>) -> Vec<Arg> {
     });
     joined.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(lines: &mut Vec<Line>, scope: &str, size: usize) {
+        let previous = lines.len() - 1;
+        let line = |step: &str, args: Vec<Arg>| Line {
+            origin: format!("{scope}.{step}"),
+            shapes: vec![vec![2, size]],
+            label: "add".into(),
+            args,
+            ..Line::default()
+        };
+        let read = |line, view: &str| Arg::line(line, view.into());
+        let from = lines.len();
+        lines.push(line("norm", vec![read(previous, "")]));
+        lines.push(line("mlp", vec![read(from, &format!("[2, ~{size}]"))]));
+        lines.push(line("mlp", vec![read(from + 1, ""), read(previous, "")]));
+    }
+
+    #[test]
+    fn scopes_that_differ_in_sizes_fold_and_neighbours_join() {
+        let mut lines = vec![Line {
+            origin: "image".into(),
+            shapes: vec![vec![2]],
+            label: "input".into(),
+            ..Line::default()
+        }];
+        for (i, size) in [8, 8, 9, 9, 9, 9].into_iter().enumerate() {
+            block(&mut lines, &format!("encoder.blocks.{i}"), size);
+        }
+        let heading = "all".into();
+        insta::assert_snapshot!(render(&[Section { heading, lines }]), @r"
+        # all
+        image: [2] = input
+        encoder.blocks.0.norm: [2, 8] = add(image)
+        encoder.blocks.0.mlp#1: [2, 8] = add(norm[2, ~8])
+        encoder.blocks.0.mlp: [2, 8] = add(#1, image)
+        encoder.blocks.1.* = blocks.0.* (3 lines) with image → blocks.0
+        encoder.blocks.2.* = blocks.1.* (3 lines) with 8 → 9
+        encoder.blocks.3..5.* = blocks.2.* (9 lines)
+        ");
+    }
+}

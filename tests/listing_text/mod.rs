@@ -1,6 +1,6 @@
 //! A reader of listings, written from the rules at the top of `src/listing/mod.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A line with its section, its whole name and its text, in which other lines have their whole names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,32 +37,38 @@ struct Fold {
 /// The lines that a listing stands for.
 pub fn expanded(listing: &str) -> Vec<Expanded> {
     let sections = rows(listing);
-    let mut names: Vec<(usize, Name)> = Vec::new();
+    let mut names = Names::default();
     let mut sources: Vec<Source> = Vec::new();
     for (section, rows) in sections.iter().enumerate() {
         for row in rows {
             match row {
-                Row::Line { name, rest } => {
-                    let known = names.iter().position(|n| *n == (section, name.clone()));
-                    match known {
-                        // An exception: it replaces what a fold gave.
-                        Some(at) => sources[at] = Source::Written(rest),
-                        None => {
-                            names.push((section, name.clone()));
-                            sources.push(Source::Written(rest));
-                        }
-                    }
-                }
+                // An exception has a name that a fold gave: it replaces that line.
+                Row::Line { name, rest } => match names.add(section, name.clone()) {
+                    at if at < sources.len() => sources[at] = Source::Written(rest),
+                    _ => sources.push(Source::Written(rest)),
+                },
                 Row::Fold(fold) => fold.copy(section, &mut names, &mut sources),
             }
         }
     }
-    let book = Book::new(&names);
     let mut lines: Vec<Expanded> = Vec::new();
-    for ((section, name), source) in names.iter().zip(&sources) {
+    let mut last: Option<(*const Fold, usize, Moves)> = None;
+    for ((section, name), source) in names.all.iter().zip(&sources) {
         let text = match source {
-            Source::Written(rest) => tokens(rest, name, &book),
-            Source::Folded { fold, turn, of } => fold.moved(*turn, &lines[*of].text, &names, &book),
+            Source::Written(rest) => tokens(rest, name, &names),
+            Source::Folded { fold, turn, of } => {
+                let same =
+                    |(f, t, _): &(*const Fold, usize, Moves)| std::ptr::eq(*f, *fold) && t == turn;
+                if !last.as_ref().is_some_and(same) {
+                    last = Some((*fold, *turn, fold.moves(*section, *turn, &names)));
+                }
+                let (.., moves) = last.as_ref().expect("just made");
+                lines[*of]
+                    .text
+                    .iter()
+                    .map(|token| moves.moved(token))
+                    .collect()
+            }
         };
         lines.push(Expanded {
             section: *section,
@@ -82,102 +88,89 @@ enum Source<'a> {
     },
 }
 
+/// What a fold does to a line of one of its models.
+struct Moves {
+    model: Vec<String>,
+    scope: Vec<String>,
+    sizes: HashMap<String, String>,
+    reads: HashMap<Name, Name>,
+}
+
+impl Moves {
+    fn moved(&self, token: &Token) -> Token {
+        match token {
+            Token::Words(words) => Token::Words(resized(words, &self.sizes)),
+            Token::Line(name) => Token::Line(match self.reads.get(name) {
+                Some(read) => read.clone(),
+                None => Name {
+                    path: along(&name.path, &self.model, &self.scope),
+                    ..name.clone()
+                },
+            }),
+        }
+    }
+}
+
 impl Fold {
     /// Adds the names of a fold's lines: those of its models, moved.
-    fn copy<'a>(
-        &'a self,
-        section: usize,
-        names: &mut Vec<(usize, Name)>,
-        sources: &mut Vec<Source<'a>>,
-    ) {
+    fn copy<'a>(&'a self, section: usize, names: &mut Names, sources: &mut Vec<Source<'a>>) {
         for (turn, (path, back)) in self.scopes.iter().enumerate() {
             let model = self.model(turn, section, names);
-            let of: Vec<usize> = (0..names.len())
-                .filter(|&at| names[at].0 == section && names[at].1.back == *back)
-                .filter(|&at| names[at].1.path.starts_with(&model))
+            let below = |n: &Name| n.back == *back && n.path.starts_with(&model);
+            let of: Vec<usize> = (0..names.all.len())
+                .filter(|&at| names.all[at].0 == section && below(&names.all[at].1))
                 .collect();
-            assert!(!of.is_empty(), "{model:?} has no lines");
             for of in of {
-                let mut name = names[of].1.clone();
+                let mut name = names.all[of].1.clone();
                 name.path = [path, &name.path[model.len()..]].concat();
-                names.push((section, name));
-                sources.push(Source::Folded {
-                    fold: self,
-                    turn,
-                    of,
-                });
+                names.add(section, name);
+                let fold = self;
+                sources.push(Source::Folded { fold, turn, of });
             }
         }
     }
 
     /// The whole path of the model of one of the scopes: looked up outwards from that scope.
-    fn model(&self, turn: usize, section: usize, names: &[(usize, Name)]) -> Vec<String> {
+    fn model(&self, turn: usize, section: usize, names: &Names) -> Vec<String> {
         let (path, back) = &self.scopes[turn];
         let text = self.models[turn % self.models.len()].trim_end_matches('\'');
         if let Some(whole) = text.strip_prefix('.') {
             return words(whole);
         }
-        let is_scope = |path: &Vec<String>| {
-            let below = |n: &Name| n.back == *back && n.path.starts_with(path);
-            names.iter().any(|(s, n)| *s == section && below(n))
-        };
-        let found = (0..=path.len())
+        let mut found = (0..=path.len())
             .rev()
             .map(|length| [&path[..length], &words(text)].concat());
         found
-            .into_iter()
-            .find(is_scope)
+            .find(|path| names.scopes.contains(&(section, path.clone(), *back)))
             .unwrap_or_else(|| panic!("no scope {text} at {path:?}"))
     }
 
-    fn moved(
-        &self,
-        turn: usize,
-        text: &[Token],
-        names: &[(usize, Name)],
-        book: &Book,
-    ) -> Vec<Token> {
-        let (path, back) = &self.scopes[turn];
-        let section = names
-            .iter()
-            .find(|(_, n)| n.back == *back && n.path.starts_with(path));
-        let model = self.model(turn, section.expect("a scope has lines").0, names);
+    fn moves(&self, section: usize, turn: usize, names: &Names) -> Moves {
+        let (scope, back) = self.scopes[turn].clone();
+        let model = self.model(turn, section, names);
         let at = |path: &[String]| Name {
             path: path.to_vec(),
-            back: *back,
+            back,
             serial: None,
         };
-        let sizes: HashMap<&str, &str> = self
-            .map
-            .iter()
-            .filter(|(a, _)| a.starts_with(|c: char| c.is_ascii_digit()))
-            .map(|(a, b)| (a.as_str(), b.as_str()))
-            .collect();
-        let reads: HashMap<Name, Name> = self
-            .map
-            .iter()
-            .filter(|(a, _)| !a.starts_with(|c: char| c.is_ascii_digit()))
-            .map(|(a, b)| {
-                (
-                    book.find(a, &at(&model), false),
-                    book.find(b, &at(path), false),
-                )
-            })
-            .collect();
-        let moved = |token: &Token| match token {
-            Token::Words(words) => Token::Words(resized(words, &sizes)),
-            Token::Line(name) => {
-                let inside = name.back == *back && name.path.starts_with(&model);
-                Token::Line(match reads.get(name) {
-                    Some(read) if !inside => read.clone(),
-                    _ => Name {
-                        path: along(&name.path, &model, path),
-                        ..name.clone()
-                    },
-                })
-            }
+        let is_size = |(a, _): &&(String, String)| a.starts_with(|c: char| c.is_ascii_digit());
+        let read = |(a, b): &(String, String)| {
+            (
+                names.find(a, &at(&model), false),
+                names.find(b, &at(&scope), false),
+            )
         };
-        text.iter().map(moved).collect()
+        Moves {
+            sizes: self.map.iter().filter(is_size).cloned().collect(),
+            reads: self
+                .map
+                .iter()
+                .filter(|pair| !is_size(pair))
+                .map(read)
+                .collect(),
+            model,
+            scope,
+        }
     }
 }
 
@@ -216,7 +209,7 @@ fn along(path: &[String], from: &[String], to: &[String]) -> Vec<String> {
 }
 
 /// Words with other sizes.
-fn resized(words: &str, sizes: &HashMap<&str, &str>) -> String {
+fn resized(words: &str, sizes: &HashMap<String, String>) -> String {
     let mut text = String::new();
     let mut rest = words;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
@@ -233,37 +226,38 @@ fn resized(words: &str, sizes: &HashMap<&str, &str>) -> String {
         let no_size = text.ends_with(|c: char| c.is_alphanumeric() || "_:×#".contains(c))
             || text.ends_with("axis ")
             || text.ends_with("order ");
-        text.push_str(if no_size {
-            number
-        } else {
-            sizes.get(number).unwrap_or(&number)
-        });
+        let other = sizes.get(number).filter(|_| !no_size);
+        text.push_str(other.map_or(number, String::as_str));
         rest = behind;
     }
     text + rest
 }
 
-/// Names, and how they are looked up.
-struct Book {
-    lines: HashMap<Name, ()>,
+/// Names in order, and how they are looked up.
+#[derive(Default)]
+struct Names {
+    all: Vec<(usize, Name)>,
+    at: HashMap<Name, usize>,
     /// The last line at or below each path.
     last: HashMap<(Vec<String>, bool), Name>,
+    /// Paths at or below which a section has lines.
+    scopes: HashSet<(usize, Vec<String>, bool)>,
 }
 
-impl Book {
-    fn new(names: &[(usize, Name)]) -> Self {
-        let mut book = Book {
-            lines: HashMap::new(),
-            last: HashMap::new(),
-        };
-        for (_, name) in names {
-            book.lines.insert(name.clone(), ());
-            for length in 1..=name.path.len() {
-                book.last
-                    .insert((name.path[..length].to_vec(), name.back), name.clone());
-            }
+impl Names {
+    /// The place of a line among all, a new one where the name is new.
+    fn add(&mut self, section: usize, name: Name) -> usize {
+        if let Some(&at) = self.at.get(&name) {
+            return at;
         }
-        book
+        for length in 1..=name.path.len() {
+            let path = name.path[..length].to_vec();
+            self.last.insert((path.clone(), name.back), name.clone());
+            self.scopes.insert((section, path, name.back));
+        }
+        self.at.insert(name.clone(), self.all.len());
+        self.all.push((section, name));
+        self.all.len() - 1
     }
 
     /// The line that a name means at a path; `own` where a line of that path says it.
@@ -276,7 +270,7 @@ impl Book {
             });
             return ends
                 .into_iter()
-                .find(|n| self.lines.contains_key(n))
+                .find(|n| self.at.contains_key(n))
                 .expect("a line ends the name");
         }
         if let (Some(serial), true) = (text.strip_prefix('#'), own) {
@@ -298,7 +292,7 @@ impl Book {
                     path,
                     ..name.clone()
                 })
-                .filter(|n| self.lines.contains_key(n)),
+                .filter(|n| self.at.contains_key(n)),
             };
             if let Some(found) = found {
                 return found;
@@ -399,7 +393,7 @@ fn fold(scope: &str, rest: &str) -> Fold {
 }
 
 /// The text of a line: words and the lines it names.
-fn tokens(rest: &str, at: &Name, book: &Book) -> Vec<Token> {
+fn tokens(rest: &str, at: &Name, names: &Names) -> Vec<Token> {
     let (head, code) = rest.split_at(rest.find(" {").unwrap_or(rest.len()));
     let mut parts = head.split(" → ");
     let head = parts.next().expect("a split gives one part");
@@ -412,7 +406,7 @@ fn tokens(rest: &str, at: &Name, book: &Book) -> Vec<Token> {
                 .enumerate()
             {
                 text.words(if i > 0 { ", " } else { "" });
-                text.argument(arg, true, at, book);
+                text.argument(arg, true, at, names);
             }
             text.words(")");
         }
@@ -420,7 +414,7 @@ fn tokens(rest: &str, at: &Name, book: &Book) -> Vec<Token> {
     }
     for kept in parts {
         text.words(" → ");
-        text.argument(kept, false, at, book);
+        text.argument(kept, false, at, names);
     }
     text.words(code);
     text.0
@@ -461,7 +455,7 @@ impl Text {
     }
 
     /// An argument names a line unless it is a number or a call; what a result is kept as does so behind some words.
-    fn argument(&mut self, text: &str, argument: bool, at: &Name, book: &Book) {
+    fn argument(&mut self, text: &str, argument: bool, at: &Name, names: &Names) {
         const BEFORE: [&str; 5] = [
             "gradient of ",
             "first moment of ",
@@ -478,13 +472,13 @@ impl Text {
         self.words(before);
         let text = &text[before.len()..];
         if let Some((first, last)) = text.split_once(" .. ") {
-            self.0.push(Token::Line(book.find(first, at, true)));
+            self.0.push(Token::Line(names.find(first, at, true)));
             self.words(" .. ");
-            self.0.push(Token::Line(book.find(last, at, true)));
+            self.0.push(Token::Line(names.find(last, at, true)));
             return;
         }
         let end = text.find([' ', '[', ':']).unwrap_or(text.len());
-        self.0.push(Token::Line(book.find(&text[..end], at, true)));
+        self.0.push(Token::Line(names.find(&text[..end], at, true)));
         self.words(&text[end..]);
     }
 }
