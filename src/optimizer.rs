@@ -1,7 +1,7 @@
 //! The update, appended to the graph: the norm of the whole gradient, the factor that clips it, one AdamW node per weight.
 
 use crate::ir::{
-    Graph, Rewriter, Value,
+    Graph, Origin, Rewriter, Value,
     ops::{AdamW, Input, InputKind, Part, SumSquares, own},
     rewrite, roots,
 };
@@ -30,13 +30,19 @@ pub fn append(graph: &mut Graph, settings: &Settings) {
         .iter()
         .map(|w| state(&mut r, w, Part::Gradient))
         .collect();
-    let squares = gradients
+    let squares = weights
         .iter()
-        .map(|g| r.op(SumSquares, &[g]).remove(0))
+        .zip(&gradients)
+        .map(|(weight, gradient)| {
+            at(&mut r, &format!("squares.{}", weight.name));
+            r.op(SumSquares, &[gradient]).remove(0)
+        })
         .collect();
+    at(&mut r, "norm");
     let total = sum(&mut r, squares);
     let norm = r.sqrt(&total);
     r.add_root(roots::GRADIENT_NORM, &norm);
+    at(&mut r, "clip");
     let clip = clip_factor(&mut r, &norm, settings.clip);
     let [rate, correction1, correction2] =
         [RATE, CORRECTIONS[0], CORRECTIONS[1]].map(|name| r.input(name, &[], InputKind::Feed));
@@ -60,6 +66,7 @@ pub fn append(graph: &mut Graph, settings: &Settings) {
             &correction2,
             &clip,
         ];
+        at(&mut r, &format!("update.{}", weight.name));
         let next = r.op(update, &inputs);
         let parts = [Part::Value, Part::FirstMoment, Part::SecondMoment];
         for (part, value) in parts.into_iter().zip(&next) {
@@ -86,6 +93,14 @@ fn weights(graph: &Graph) -> Vec<Input> {
         .filter(|input| matches!(input.kind, InputKind::Weight { .. }))
         .cloned()
         .collect()
+}
+
+/// Nodes added from now on are of a part of the update.
+fn at(r: &mut Rewriter, part: &str) {
+    r.set_origin(Origin {
+        path: format!("optimizer.{part}").into(),
+        backward: false,
+    });
 }
 
 fn state(r: &mut Rewriter, weight: &Input, part: Part) -> Value {

@@ -3,19 +3,21 @@
 use super::{
     Elaborated, Elaborator, Setting,
     instance::Invocation,
+    one_or_more,
     scope::{Frame, Path},
     source::Source,
     tensor,
     value::Value,
 };
 use crate::{
-    diagnostic::{Diagnostic, Result},
+    diagnostic::{Diagnostic, Result, Span},
     ir::{new_graph, ops::InputKind},
     language::{
         expression::ExprKind,
         graph_file::{Dim, GraphFile, TensorDecl},
         library::Library,
     },
+    recipe::GraphRef,
 };
 
 /// Elaborates a graph file on inputs that are fed under their own names; every output becomes a root. Params have their
@@ -34,23 +36,13 @@ pub fn elaborate_alone(
     elaborator.bind_params(&mut frame, Vec::new(), &file.span)?;
     let args = file.inputs.iter().map(|i| elaborator.fed(&frame, i));
     let args = args.collect::<Result<Vec<_>>>()?;
-    let outputs = elaborator.instantiate(Invocation {
+    elaborator.top(Invocation {
         file,
         path: Path::top(),
         args,
         params: Vec::new(),
         span: file.span.clone(),
     })?;
-    for ((name, value), declared) in outputs.iter().zip(&file.outputs) {
-        let Some(tensor) = value.tensor() else {
-            let message = format!("the output `{name}` of a graph is a tensor, got {value}");
-            return Err(Diagnostic::error("wrong-type", message)
-                .at(&declared.name.span)
-                .into());
-        };
-        elaborator.rewriter.add_root(name, &tensor.value);
-    }
-    elaborator.rewriter.remove_dead();
     let (weights, instances) = (elaborator.weights, elaborator.instances);
     Ok(Elaborated {
         graph,
@@ -59,7 +51,55 @@ pub fn elaborate_alone(
     })
 }
 
+/// As [`elaborate_alone`], a graph with params and with inputs of the given dims. A first axis as long as the batch is one of
+/// images.
+///
+/// # Errors
+/// As [`elaborate`](super::elaborate); inputs that the graph lacks, and those that it has beyond.
+pub fn elaborate_on(
+    library: &Library,
+    graph: &GraphRef,
+    inputs: &[(String, Vec<usize>)],
+    setting: &Setting,
+) -> Result<Elaborated> {
+    let mut nodes = new_graph(setting.batch);
+    let mut elaborator = Elaborator::new(library, setting, &mut nodes);
+    let top = elaborator.recipe_graph(graph)?;
+    let file = elaborator.graph_file(&top.graph)?;
+    let args = elaborator.fed_with(&file, inputs, &graph.graph.span)?;
+    elaborator.top(Invocation {
+        file: &file,
+        path: Path::top(),
+        args,
+        params: top.params.clone(),
+        span: graph.span.clone(),
+    })?;
+    let (weights, instances) = (elaborator.weights, elaborator.instances);
+    Ok(Elaborated {
+        graph: nodes,
+        weights,
+        instances,
+    })
+}
+
 impl Elaborator<'_> {
+    /// Makes every output of the graph a root.
+    fn top(&mut self, top: Invocation) -> Result<()> {
+        let file = top.file;
+        let outputs = self.instantiate(top)?;
+        for ((name, value), declared) in outputs.iter().zip(&file.outputs) {
+            let Some(tensor) = value.tensor() else {
+                let message = format!("the output `{name}` of a graph is a tensor, got {value}");
+                let error = Diagnostic::error("wrong-type", message);
+                return Err(error.at(&declared.name.span).into());
+            };
+            self.rewriter.add_root(name, &tensor.value);
+        }
+        self.rewriter.remove_dead();
+        Ok(())
+    }
+
+    /// An input as its file declares it.
     fn fed(&mut self, frame: &Frame, input: &TensorDecl) -> Result<Value> {
         let (mut dims, mut axes) = (Vec::new(), Vec::new());
         for (place, dim) in input.dims.iter().enumerate() {
@@ -88,9 +128,60 @@ impl Elaborator<'_> {
         let name = &input.name;
         self.check_shape(&dims, &name.span)?;
         self.stand_at(&Path::top().step(&name.value));
-        let value = self.rewriter.input(&name.value, &dims, InputKind::Feed);
-        self.feeds
-            .insert(name.value.clone(), (dims, name.span.clone()));
-        Ok(tensor::tensor(value, axes))
+        Ok(self.named_feed(&name.value, dims, axes, &name.span))
+    }
+
+    /// The inputs of a graph file, in its order.
+    fn fed_with(
+        &mut self,
+        file: &GraphFile,
+        inputs: &[(String, Vec<usize>)],
+        span: &Span,
+    ) -> Result<Vec<Value>> {
+        let wanted: Vec<&str> = file.inputs.iter().map(|i| i.name.value.as_str()).collect();
+        let given: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
+        let sorted = |names: &[&str]| {
+            let mut names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+            names.sort_unstable();
+            names
+        };
+        if sorted(&wanted) != sorted(&given) {
+            let message = format!(
+                "{} takes {}, it is given {}",
+                file.name,
+                one_or_more(&wanted, "nothing"),
+                one_or_more(&given, "nothing")
+            );
+            return Err(Diagnostic::error("wrong-inputs", message).at(span).into());
+        }
+        let dims = |name: &str| {
+            let found = inputs.iter().find(|(given, _)| given == name);
+            &found.expect("just compared").1
+        };
+        let feed = |name: &str| self.feed(name, dims(name), span);
+        wanted.into_iter().map(feed).collect()
+    }
+
+    fn feed(&mut self, name: &str, dims: &[usize], span: &Span) -> Result<Value> {
+        self.check_shape(dims, span)?;
+        let of_images = dims.first() == Some(&self.setting.batch);
+        let axis = |axis: usize| match axis {
+            0 if of_images => Source::batch(),
+            _ => Source::given("the input"),
+        };
+        let axes = (0..dims.len()).map(axis).collect();
+        Ok(self.named_feed(name, dims.to_vec(), axes, span))
+    }
+
+    fn named_feed(
+        &mut self,
+        name: &str,
+        dims: Vec<usize>,
+        axes: Vec<Source>,
+        span: &Span,
+    ) -> Value {
+        let value = self.rewriter.input(name, &dims, InputKind::Feed);
+        self.feeds.insert(name.to_owned(), (dims, span.clone()));
+        tensor::tensor(value, axes)
     }
 }

@@ -36,7 +36,7 @@ use crate::{
     },
     recipe::GraphRef,
 };
-pub use alone::elaborate_alone;
+pub use alone::{elaborate_alone, elaborate_on};
 pub use initial::initial;
 
 use instance::Invocation;

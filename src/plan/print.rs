@@ -5,98 +5,212 @@ use super::{
     kernel::{Access, Fold, Gemm, Operand, Rows},
 };
 use crate::{
-    ir::program::formula,
-    listing::{Arg, Line, render},
+    ir::{
+        ops::{is_arange, table_name},
+        program::formula_beyond_copy,
+    },
+    listing::{Arg, Line, Section, render, spans},
 };
 use rustc_hash::FxHashMap;
-use std::fmt::Write;
 
 /// Canonical text of both programs.
 pub fn print(plan: &Plan) -> String {
-    let mut text = String::new();
-    for (name, kernels) in [("accumulate", &plan.accumulate), ("apply", &plan.apply)] {
-        let _ = writeln!(text, "# {name}: {} kernels", kernels.len());
-        text.push_str(&render(&lines(plan, kernels)));
-    }
-    let _ = writeln!(
-        text,
-        "# arena: {} bytes for {} images",
+    let arena = format!(
+        "\n# arena: {} bytes for {} images\n",
         4 * plan.arena,
         plan.batch
     );
-    text
+    render(&sections(plan)) + &arena
 }
 
-fn lines(plan: &Plan, kernels: &[Scheduled]) -> Vec<Line> {
-    // What last wrote each buffer: arguments are shown as the line they come from.
-    let mut writer: FxHashMap<BufferId, usize> = FxHashMap::default();
-    let mut lines = Vec::with_capacity(kernels.len());
-    for (at, scheduled) in kernels.iter().enumerate() {
-        let arg = |buffer: BufferId| match writer.get(&buffer) {
-            Some(&line) => Arg::Line(line, String::new()),
-            None => Arg::Text(outside(plan, buffer)),
-        };
-        let mut reads = scheduled.kernel.reads();
-        reads.dedup();
-        let args = match &scheduled.kernel {
-            // One sweep over everything: its hundreds of buffers say nothing.
-            Kernel::SumSquares(sweep) => {
-                vec![Arg::Text(format!("{} gradients", sweep.sources.len()))]
+/// What is there before a run: inputs and weights. Then the kernels of both programs.
+pub fn sections(plan: &Plan) -> [Section; 4] {
+    let mut printer = Printer::new(plan);
+    let inputs = printer.inputs();
+    let weights = printer.weights();
+    let (accumulate, apply) = (printer.lines(&plan.accumulate), printer.lines(&plan.apply));
+    let section = |heading: String, lines| Section { heading, lines };
+    [
+        section(format!("{} inputs", inputs.len()), inputs),
+        section(format!("{} weights", weights.len()), weights),
+        section(
+            format!("accumulate: {} kernels", accumulate.len()),
+            accumulate,
+        ),
+        section(format!("apply: {} kernels", apply.len()), apply),
+    ]
+}
+
+struct Printer<'p> {
+    plan: &'p Plan,
+    /// How each buffer is shown.
+    shown: FxHashMap<BufferId, Shown>,
+    /// Lines so far.
+    count: usize,
+}
+
+enum Shown {
+    /// A result of the line that last wrote it.
+    Result(usize, usize),
+    Words(Arg),
+}
+
+impl<'p> Printer<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        Printer {
+            plan,
+            shown: FxHashMap::default(),
+            count: 0,
+        }
+    }
+
+    fn inputs(&mut self) -> Vec<Line> {
+        let plan = self.plan;
+        let mut lines = Vec::new();
+        for (name, buffer) in &plan.feeds {
+            lines.push(self.leaf(*buffer, name, "input".into()));
+        }
+        for (buffer, of) in plan.buffers.iter().enumerate() {
+            let Place::Constant(values) = &of.place else {
+                continue;
+            };
+            let words = match values[..] {
+                [x] => format!("{x}"),
+                _ if is_arange(values) => table_name(values),
+                _ => {
+                    let label = format!("table of {}", of.origin);
+                    lines.push(self.leaf(buffer, &table_name(values), label));
+                    continue;
+                }
+            };
+            self.shown.insert(buffer, Shown::Words(Arg::Text(words)));
+        }
+        lines
+    }
+
+    fn weights(&mut self) -> Vec<Line> {
+        let plan = self.plan;
+        let mut lines = Vec::new();
+        for weight in &plan.weights {
+            let label = if weight.decay {
+                "weight"
+            } else {
+                "weight, no decay"
+            };
+            let line = self.count;
+            lines.push(self.leaf(weight.value, &weight.name, label.into()));
+            let Some(state) = &weight.training else {
+                continue;
+            };
+            let parts = [
+                (state.gradient, "gradient of "),
+                (state.first_moment, "first moment of "),
+                (state.second_moment, "second moment of "),
+            ];
+            for (buffer, before) in parts {
+                let (before, after) = (before.into(), String::new());
+                let arg = Arg::Line {
+                    before,
+                    line,
+                    after,
+                };
+                self.shown.insert(buffer, Shown::Words(arg));
             }
-            Kernel::AdamW(sweep) => vec![Arg::Text(format!("{} weights", sweep.segments.len()))],
-            _ => reads.into_iter().map(arg).collect(),
-        };
-        let writes = scheduled.kernel.writes();
-        let shapes: Vec<String> = writes
-            .iter()
-            .take(4)
-            .map(|&b| format!("{:?}", plan.buffers[b].dims))
-            .collect();
-        let shape = if writes.len() > 4 {
-            format!("{} buffers", writes.len())
-        } else {
-            shapes.join(" ")
-        };
-        lines.push(Line {
-            origin: scheduled.origin.to_string(),
-            shape,
-            label: label(&scheduled.kernel),
-            args,
-        });
-        for buffer in writes {
-            writer.insert(buffer, at);
         }
+        lines
     }
-    lines
-}
 
-/// What is there before the first kernel.
-fn outside(plan: &Plan, buffer: BufferId) -> String {
-    if let Some((name, _)) = plan.feeds.iter().find(|(_, b)| *b == buffer) {
-        return format!("input {name}");
-    }
-    for weight in &plan.weights {
-        if weight.value == buffer {
-            return weight.name.clone();
-        }
-        if weight
-            .training
-            .as_ref()
-            .is_some_and(|t| t.gradient == buffer)
-        {
-            return format!("gradient of {}", weight.name);
+    fn leaf(&mut self, buffer: BufferId, name: &str, label: String) -> Line {
+        self.shown.insert(buffer, Shown::Result(self.count, 0));
+        self.count += 1;
+        Line {
+            origin: name.into(),
+            shapes: vec![self.plan.buffers[buffer].dims.clone()],
+            label,
+            ..Line::default()
         }
     }
-    match &plan.buffers[buffer].place {
-        Place::Constant(values) if values.len() == 1 => format!("{}", values[0]),
-        Place::Constant(values) => format!("table of {}", values.len()),
-        _ => plan.buffers[buffer].origin.to_string(),
+
+    fn lines(&mut self, kernels: &[Scheduled]) -> Vec<Line> {
+        kernels.iter().map(|kernel| self.line(kernel)).collect()
+    }
+
+    fn line(&mut self, scheduled: &Scheduled) -> Line {
+        let kernel = &scheduled.kernel;
+        // A sweep is one kernel over everything: its hundreds of buffers say nothing.
+        let (args, shapes) = match kernel {
+            Kernel::SumSquares(sweep) => {
+                let count = sweep.sources.len();
+                let args = vec![Arg::Text(format!("{count} gradients"))];
+                (args, vec![Vec::new(); count])
+            }
+            Kernel::AdamW(sweep) => {
+                let args = vec![Arg::Text(format!("{} weights", sweep.segments.len()))];
+                (args, Vec::new())
+            }
+            _ => {
+                let dims = |&buffer: &BufferId| self.plan.buffers[buffer].dims.clone();
+                (
+                    self.args(kernel),
+                    kernel.writes().iter().map(dims).collect(),
+                )
+            }
+        };
+        for (result, buffer) in kernel.writes().into_iter().enumerate() {
+            self.shown.insert(buffer, Shown::Result(self.count, result));
+        }
+        self.count += 1;
+        let origin = match kernel {
+            // Its origin is that of the first weight.
+            Kernel::SumSquares(_) | Kernel::AdamW(_) => scheduled.origin.split('.').take(2),
+            _ => scheduled.origin.split('.').take(usize::MAX),
+        };
+        Line {
+            origin: origin.collect::<Vec<_>>().join("."),
+            shapes,
+            label: label(kernel),
+            args,
+            code: code(kernel),
+            kept: Vec::new(),
+        }
+    }
+
+    fn args(&self, kernel: &Kernel) -> Vec<Arg> {
+        /// Results of one line that follow each other are one argument from here on.
+        const MANY: usize = 4;
+        let mut reads = kernel.reads();
+        reads.dedup();
+        let result = |read: &BufferId| match self.shown.get(read) {
+            Some(Shown::Result(line, result)) => Some((*line, *result)),
+            _ => None,
+        };
+        let follows = |a: &BufferId, b: &BufferId| {
+            result(a).is_some_and(|(line, number)| result(b) == Some((line, number + 1)))
+        };
+        let join = |run: &[BufferId]| match (result(&run[0]), run.len()) {
+            (Some((line, first)), MANY..) => {
+                let last = first + run.len() - 1;
+                vec![Arg::line(line, format!(":{first}..{last}"))]
+            }
+            _ => run.iter().map(|&read| self.arg(read)).collect(),
+        };
+        spans(reads.chunk_by(follows).flat_map(join).collect())
+    }
+
+    fn arg(&self, buffer: BufferId) -> Arg {
+        match self.shown.get(&buffer) {
+            Some(Shown::Words(arg)) => arg.clone(),
+            Some(&Shown::Result(line, 0)) => Arg::line(line, String::new()),
+            Some(&Shown::Result(line, result)) => Arg::line(line, format!(":{result}")),
+            // Nobody has written it: a fault of the plan, which its checker names.
+            None => Arg::Text(self.plan.buffers[buffer].origin.to_string()),
+        }
     }
 }
 
 fn label(kernel: &Kernel) -> String {
     match kernel {
-        Kernel::Rows(rows) => format!("rows{} {{{}}}", nest(&[&rows.grid, &rows.row]), code(rows)),
+        Kernel::Rows(rows) => format!("rows{}", nest(&[&rows.grid, &rows.row])),
         Kernel::Fold(fold) => fold_label(fold),
         Kernel::Gemm(gemm) => gemm_label(gemm),
         Kernel::Attention(a) => format!(
@@ -129,7 +243,6 @@ fn label(kernel: &Kernel) -> String {
 }
 
 fn fold_label(fold: &Fold) -> String {
-    let values: Vec<usize> = fold.results.iter().map(|r| r.value).collect();
     let over = format!("{:?}", fold.results.first().map(|r| r.reduction)).to_lowercase();
     let over = if over.contains("max") { "max" } else { "sum" };
     let sum = if fold.results.iter().any(|r| r.accumulate) {
@@ -137,11 +250,7 @@ fn fold_label(fold: &Fold) -> String {
     } else {
         ""
     };
-    let code = formula(fold.operands.len(), &fold.code, &values);
-    format!(
-        "{over}{} {{{code}}}{sum}",
-        nest(&[&fold.reduced, &fold.kept])
-    )
+    format!("{over}{}{sum}", nest(&[&fold.reduced, &fold.kept]))
 }
 
 fn gemm_label(gemm: &Gemm) -> String {
@@ -154,18 +263,26 @@ fn gemm_label(gemm: &Gemm) -> String {
     };
     let (a, b) = (transposed(&gemm.a.1), transposed(&gemm.b.1));
     let sum = if gemm.accumulate { ", added" } else { "" };
-    let epilogue = gemm
-        .epilogue
-        .as_ref()
-        .map(|rows| format!(" {{{}}}", code(rows)))
-        .unwrap_or_default();
     format!(
-        "gemm {batch}{} x {} x {} a{a}·b{b}{sum}{epilogue}",
+        "gemm {batch}{} x {} x {} a{a}·b{b}{sum}",
         gemm.m, gemm.n, gemm.k
     )
 }
 
-fn code(rows: &Rows) -> String {
+/// What a kernel does to each element, where its label does not say it.
+fn code(kernel: &Kernel) -> String {
+    match kernel {
+        Kernel::Rows(rows) => row_code(rows),
+        Kernel::Gemm(gemm) => gemm.epilogue.as_ref().map(row_code).unwrap_or_default(),
+        Kernel::Fold(fold) => {
+            let values: Vec<usize> = fold.results.iter().map(|r| r.value).collect();
+            formula_beyond_copy(fold.operands.len(), &fold.code, &values)
+        }
+        _ => String::new(),
+    }
+}
+
+fn row_code(rows: &Rows) -> String {
     let values: Vec<usize> = rows.stores.iter().map(|s| s.value).collect();
     let draws = rows
         .operands
@@ -177,7 +294,7 @@ fn code(rows: &Rows) -> String {
     } else {
         String::new()
     };
-    formula(rows.operands.len(), &rows.code, &values) + &drawn
+    formula_beyond_copy(rows.operands.len(), &rows.code, &values) + &drawn
 }
 
 /// `[4 x 48 | 128]`: groups of axes, outermost first.

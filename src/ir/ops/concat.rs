@@ -10,7 +10,7 @@ pub struct Concat {
 
 impl Op for Concat {
     fn label(&self) -> String {
-        format!("concat[{}]", self.axis)
+        format!("concat[axis {}]", self.axis)
     }
 
     fn outputs(&self, inputs: &[Vec<usize>]) -> Vec<Vec<usize>> {

@@ -109,15 +109,12 @@ impl Op for Contraction {
         if self.accumulate {
             text += ", added";
         }
-        if let Some(Epilogue {
-            operands,
-            code,
-            stores,
-        }) = &self.epilogue
-        {
-            text += &format!("; {}", formula(*operands, code, stores));
-        }
         format!("contract[{text}]")
+    }
+
+    fn code(&self) -> String {
+        let code = |e: &Epilogue| formula(e.operands, &e.code, &e.stores);
+        self.epilogue.as_ref().map(code).unwrap_or_default()
     }
 
     fn outputs(&self, _: &[Vec<usize>]) -> Vec<Vec<usize>> {

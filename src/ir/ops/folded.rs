@@ -3,7 +3,7 @@
 use super::{Op, code};
 use crate::ir::{
     Rewriter, Value,
-    program::{Instr, ValueId, formula},
+    program::{Instr, ValueId, formula_beyond_copy},
 };
 
 /// Inputs: views over `axes`; with `accumulate` then one plain buffer per result. Outputs: per result the axes that are kept, in
@@ -39,8 +39,6 @@ impl Folded {
 
 impl Op for Folded {
     fn label(&self) -> String {
-        let values: Vec<ValueId> = self.results.iter().map(|r| r.0).collect();
-        let body = formula(self.operands, &self.code, &values);
         let verb = |r: &(ValueId, Reduction)| match r.1 {
             Reduction::Sum => "sum",
             Reduction::Max => "max",
@@ -49,7 +47,14 @@ impl Op for Folded {
         verbs.dedup();
         let verbs = verbs.join(", ");
         let add = if self.accumulate { ", added" } else { "" };
-        format!("fold[{verbs} over {:?}{add}: {body}]", self.over)
+        let axis = |axis: &usize| format!("axis {axis}");
+        let over: Vec<String> = self.over.iter().map(axis).collect();
+        format!("fold[{verbs} over {}{add}]", over.join(", "))
+    }
+
+    fn code(&self) -> String {
+        let values: Vec<ValueId> = self.results.iter().map(|r| r.0).collect();
+        formula_beyond_copy(self.operands, &self.code, &values)
     }
 
     fn outputs(&self, _: &[Vec<usize>]) -> Vec<Vec<usize>> {

@@ -3,7 +3,7 @@
 use super::{Op, code};
 use crate::ir::{
     Rewriter, Value,
-    program::{Instr, ValueId, formula},
+    program::{Instr, ValueId, formula_beyond_copy},
 };
 
 /// Inputs: views over `axes`. Outputs: per store the dims `axes`, or `axes[..len - row]` for a value that is one number per row.
@@ -22,11 +22,14 @@ impl Op for Fused {
     fn label(&self) -> String {
         let row = match self.row {
             0 => String::new(),
-            1 => format!("row {}: ", self.axes[self.axes.len() - 1]),
-            n => format!("row {:?}: ", &self.axes[self.axes.len() - n..]),
+            1 => format!("[row {}]", self.axes[self.axes.len() - 1]),
+            n => format!("[row {:?}]", &self.axes[self.axes.len() - n..]),
         };
-        let body = formula(self.operands, &self.code, &self.stores);
-        format!("fused[{row}{body}]")
+        format!("fused{row}")
+    }
+
+    fn code(&self) -> String {
+        formula_beyond_copy(self.operands, &self.code, &self.stores)
     }
 
     fn outputs(&self, _: &[Vec<usize>]) -> Vec<Vec<usize>> {

@@ -61,15 +61,12 @@ pub enum Init {
 impl Op for Input {
     fn label(&self) -> String {
         match &self.kind {
-            InputKind::Weight { decay, .. } => format!(
-                "weight {}{}",
-                self.name,
-                if *decay { "" } else { " (no decay)" }
-            ),
+            InputKind::Weight { decay: true, .. } => "weight".into(),
+            InputKind::Weight { decay: false, .. } => "weight, no decay".into(),
             InputKind::State(part) => format!("{} of {}", part.label(), self.name),
-            InputKind::Feed => format!("input {}", self.name),
-            InputKind::Draw { .. } => format!("uniform {}", self.name),
-            InputKind::Table(values) => format!("table {:08x}", fingerprint(values)),
+            InputKind::Feed => "input".into(),
+            InputKind::Draw { .. } => "uniform".into(),
+            InputKind::Table(_) => "table".into(),
         }
     }
 
@@ -93,7 +90,19 @@ impl Part {
     }
 }
 
-/// Tells tables apart in listings.
+/// A table as listings name it: `arange(48)` for 0, 1, …, 47, else by its contents.
+pub fn table_name(values: &[f32]) -> String {
+    if is_arange(values) {
+        return format!("arange({})", values.len());
+    }
+    format!("tables.{:08x}", fingerprint(values))
+}
+
+/// Whether a table holds 0, 1, 2, …
+pub fn is_arange(values: &[f32]) -> bool {
+    (0..).zip(values).all(|(i, &x)| x == i as f32)
+}
+
 fn fingerprint(values: &[f32]) -> u32 {
     values.iter().fold(0x811c_9dc5, |h: u32, x| {
         (h ^ x.to_bits()).wrapping_mul(0x0100_0193)

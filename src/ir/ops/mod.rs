@@ -28,7 +28,7 @@ pub use detach::Detach;
 pub use erf::Erf;
 pub use folded::{Folded, Reduction};
 pub use fused::Fused;
-pub use input::{Init, Input, InputKind, Part};
+pub use input::{Init, Input, InputKind, Part, is_arange, table_name};
 pub use roll::Roll;
 pub use scatter::Scatter;
 pub use sum_squares::SumSquares;
@@ -43,8 +43,13 @@ use std::{any::Any, fmt::Debug, sync::Arc};
 
 /// What an own operator must say of itself.
 pub trait Op: Debug + Any {
-    /// As listings show it, with its settings: `take`, `roll[1: -3, 2: -3]`.
+    /// As listings show it, with its settings: `take`, `roll[axis 1 by -3]`. Numbers of axes follow the word `axis`.
     fn label(&self) -> String;
+
+    /// What it does to each element, as equations, where the label does not say it.
+    fn code(&self) -> String {
+        String::new()
+    }
 
     /// Dims of each output buffer, from the logical dims of the inputs.
     fn outputs(&self, inputs: &[Vec<usize>]) -> Vec<Vec<usize>>;

@@ -14,7 +14,7 @@ impl Op for Roll {
         let shifts: Vec<String> = self
             .shifts
             .iter()
-            .map(|(axis, by)| format!("{axis}: {by}"))
+            .map(|(axis, by)| format!("axis {axis} by {by}"))
             .collect();
         format!("roll[{}]", shifts.join(", "))
     }
