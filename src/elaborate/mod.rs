@@ -43,6 +43,9 @@ use source::Source;
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 use value::{Data, Tensor, Value};
 
+/// The input that every model takes.
+const IMAGE: &str = "image";
+
 /// What the graph is elaborated for.
 pub struct Setting<'a> {
     /// Images per run of the graph.
@@ -86,6 +89,21 @@ pub struct Elaborated {
     pub weights: Vec<Weight>,
     /// Every use of a graph that has a path, in the order of their first evaluation, outer before inner.
     pub instances: Vec<Instance>,
+    /// What the caller feeds besides `image`, by name.
+    pub feeds: Vec<Feed>,
+    /// Advice of the graph files that the model does not follow.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A named input of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    pub name: String,
+    pub dims: Vec<usize>,
+    /// Where it is asked for first.
+    pub span: Span,
+    /// The instance that asks.
+    pub instance: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -119,13 +137,40 @@ pub struct Instance {
 pub fn elaborate(library: &Library, model: &GraphRef, setting: &Setting) -> Result<Elaborated> {
     let mut graph = new_graph(setting.batch);
     let mut elaborator = Elaborator::new(library, setting, &mut graph);
-    elaborator.model(model)?;
-    let (weights, instances) = (elaborator.weights, elaborator.instances);
+    if let Err(errors) = elaborator.model(model) {
+        elaborator.record(&Path::top(), errors);
+    }
+    let Elaborator {
+        weights,
+        instances,
+        mut feeds,
+        warnings,
+        found,
+        ..
+    } = elaborator;
+    if !found.is_empty() {
+        return Err(Diagnostics(found).in_order());
+    }
+    feeds.retain(|feed| feed.name != IMAGE);
     Ok(Elaborated {
         graph,
         weights,
         instances,
+        feeds,
+        warnings,
     })
+}
+
+/// What is wrong with a model as a recipe writes it, before anything is called: graphs and params that do not exist, values
+/// of another type or out of range.
+pub fn check_written(library: &Library, model: &GraphRef) -> Vec<Diagnostic> {
+    let setting = Setting::training(1, 1);
+    let mut graph = new_graph(1);
+    let mut elaborator = Elaborator::new(library, &setting, &mut graph);
+    match elaborator.recipe_graph(model) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.0,
+    }
 }
 
 impl Elaborated {
@@ -161,10 +206,12 @@ pub struct Elaborator<'e> {
     /// Where each weight is declared, in the order of `weights`.
     declared: Vec<Span>,
     instances: Vec<Instance>,
-    feeds: HashMap<String, (Vec<usize>, Span)>,
+    feeds: Vec<Feed>,
     /// How many tensors were drawn at a path.
     draws: HashMap<Arc<str>, usize>,
     used: limits::Used,
+    found: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl<'e> Elaborator<'e> {
@@ -176,9 +223,25 @@ impl<'e> Elaborator<'e> {
             weights: Vec::new(),
             declared: Vec::new(),
             instances: Vec::new(),
-            feeds: HashMap::new(),
+            feeds: Vec::new(),
             draws: HashMap::new(),
             used: limits::Used::default(),
+            found: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Keeps errors, told as those of the instance unless an inner one has claimed them.
+    fn record(&mut self, path: &Path, errors: Diagnostics) {
+        for mut error in errors.0 {
+            if self.found.len() == limits::REPORTED {
+                self.used.up = true;
+                return;
+            }
+            if error.instance.is_none() && !path.text().is_empty() {
+                error.instance = Some(path.text().to_string());
+            }
+            self.found.push(error);
         }
     }
 
@@ -186,15 +249,16 @@ impl<'e> Elaborator<'e> {
         let top = self.recipe_graph(model)?;
         let file = self.graph_file(&top.graph)?;
         if let [image] = file.inputs.as_slice()
-            && image.name.value == "image"
+            && image.name.value == IMAGE
         {
-            let args = vec![self.image(&model.graph.span)?];
+            let args = vec![Some(self.image(&model.graph.span)?)];
             let outputs = self.instantiate(Invocation {
                 file: &file,
                 path: Path::top(),
                 args,
                 params: top.params.clone(),
-                span: model.span.clone(),
+                span: model.graph.span.clone(),
+                chosen: model.graph.span.clone(),
             })?;
             return self.finish(&file, &outputs);
         }
@@ -225,9 +289,13 @@ impl<'e> Elaborator<'e> {
             side.clone(),
             side,
         ];
-        let value = self.rewriter.input("image", &dims, InputKind::Feed);
-        self.feeds
-            .insert("image".into(), (dims.to_vec(), span.clone()));
+        let value = self.rewriter.input(IMAGE, &dims, InputKind::Feed);
+        self.feeds.push(Feed {
+            name: IMAGE.into(),
+            dims: dims.to_vec(),
+            span: span.clone(),
+            instance: String::new(),
+        });
         let data = Data::Tensor(Rc::new(Tensor { value, axes }));
         Ok(Value {
             data,

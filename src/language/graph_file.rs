@@ -1,4 +1,4 @@
-//! A graph file: seven keys, `doc params inputs require weights steps outputs`.
+//! A graph file: eight keys, `doc params inputs require advise weights steps outputs`.
 
 mod check;
 mod order;
@@ -32,6 +32,7 @@ pub struct GraphFile {
     pub params: Vec<Param>,
     pub inputs: Vec<TensorDecl>,
     pub require: Vec<Expr>,
+    pub advise: Vec<Advice>,
     pub weights: Vec<WeightDecl>,
     pub steps: Vec<Step>,
     pub outputs: Vec<TensorDecl>,
@@ -62,6 +63,14 @@ pub enum ParamKind {
     Ints,
     Floats,
     OneOf(Vec<String>),
+}
+
+/// A condition that should hold, though the graph works without it.
+#[derive(Debug, Clone)]
+pub struct Advice {
+    pub should: Expr,
+    /// Why, in one sentence.
+    pub since: String,
 }
 
 /// A tensor among `inputs` or `outputs` with its dimensions.
@@ -124,6 +133,7 @@ impl GraphFile {
         defaults
             .chain(self.inputs.iter().flat_map(TensorDecl::exprs))
             .chain(&self.require)
+            .chain(self.advise.iter().map(|advice| &advice.should))
             .chain(weights)
             .chain(steps)
             .chain(self.outputs.iter().flat_map(TensorDecl::exprs))

@@ -3,7 +3,7 @@
 use super::{Arg, Builtin, Call};
 use crate::{
     diagnostic::{Diagnostic, Result},
-    elaborate::{Elaborator, limits, source::Source, tensor, value::Data},
+    elaborate::{Elaborator, Feed, limits, source::Source, tensor, value::Data},
     ir::ops::InputKind,
 };
 
@@ -58,18 +58,25 @@ fn input(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let Data::Text(name) = &value.data else {
         return Err(call.wrong("name", "a text", call.arg("name")));
     };
-    match elaborator.feeds.get(&**name) {
-        Some((known, first)) if *known != dims => {
-            let message = format!("the input `{name}` is {dims:?} here and {known:?} before");
+    let known = elaborator.feeds.iter().find(|feed| *feed.name == **name);
+    match known {
+        Some(known) if known.dims != dims => {
+            let first = &known.dims;
+            let message = format!("the input `{name}` is {dims:?} here and {first:?} before");
             return Err(Diagnostic::error("size-differs", message)
                 .at(&expr.span)
-                .note_at("the first one", first)
+                .note_at("the first one", &known.span)
                 .into());
         }
         Some(_) => {}
         None => {
-            let place = (dims.clone(), expr.span.clone());
-            elaborator.feeds.insert(name.to_string(), place);
+            let instance = elaborator.rewriter.origin().path.to_string();
+            elaborator.feeds.push(Feed {
+                name: name.to_string(),
+                dims: dims.clone(),
+                span: expr.span.clone(),
+                instance,
+            });
         }
     }
     let value = elaborator.rewriter.input(name, &dims, InputKind::Feed);

@@ -162,9 +162,11 @@ impl<'a> Check<'a> {
         }
         let shapes = |tensors: &'a [TensorDecl]| tensors.iter().flat_map(TensorDecl::exprs);
         shapes(&graph.inputs).for_each(|expr| self.names_of(expr, Place::InputShape));
+        let advice = graph.advise.iter().map(|advice| &advice.should);
         graph
             .require
             .iter()
+            .chain(advice)
             .for_each(|expr| self.names_of(expr, Place::Body));
         for weight in &graph.weights {
             weight
