@@ -135,7 +135,7 @@ pub struct Diagnostic {
 }
 
 /// A fact behind a diagnostic. With a span it reads `text from path:line:column`, so `window = 7` or `the first one`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     pub text: String,
     pub span: Option<Span>,

@@ -234,6 +234,11 @@ impl<'e> Elaborator<'e> {
     /// Keeps errors, told as those of the instance unless an inner one has claimed them.
     fn record(&mut self, path: &Path, errors: Diagnostics) {
         for mut error in errors.0 {
+            // The same number in another expression, for the same reason.
+            let same = |told: &Diagnostic| told.message == error.message && told.notes == error.notes;
+            if self.found.iter().any(same) && !error.notes.is_empty() {
+                continue;
+            }
             if self.found.len() == limits::REPORTED {
                 self.used.up = true;
                 return;

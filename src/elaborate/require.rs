@@ -21,10 +21,19 @@ impl Elaborator<'_> {
         let file = frame.file;
         let mut found = Vec::new();
         let mut sound = true;
+        // A written number is blamed once: what else fails for it follows.
+        let mut blamed: Vec<&str> = Vec::new();
         for clause in file.require.iter().flat_map(clauses) {
             match self.violation(frame, clause) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
+                    let numbers = known(frame, clause).into_iter();
+                    let written = numbers.filter(|(_, value)| value.source.span().is_some());
+                    let written: Vec<_> = written.map(|(name, _)| name).collect();
+                    if written.iter().any(|name| blamed.contains(name)) {
+                        continue;
+                    }
+                    blamed.extend(written);
                     let error = Diagnostic::error("does-not-hold", message);
                     let error = self.explained(frame, clause, error);
                     found.push(match self.would_divide(frame, clause)? {

@@ -70,8 +70,13 @@ impl Reader<'_> {
             };
             match (fields::field(&path), given.get(key)) {
                 (Some(field), Some(node)) => self.value(field, node),
+                // Of a section that is none, nothing can be missing.
+                (Some(field), None) if !matches!(node.kind, NodeKind::Map(_)) => {
+                    self.stand_in(field)
+                }
                 (Some(field), None) => self.default(field, &node.span),
                 (None, Some(node)) => self.section(node, &path),
+                (None, None) if !matches!(node.kind, NodeKind::Map(_)) => self.section(node, &path),
                 (None, None) => self.section(&empty(&node.span), &path),
             }
         }
@@ -92,6 +97,9 @@ impl Reader<'_> {
     /// A value for a key that was refused, so that the others can be looked at.
     fn stand_in(&mut self, field: &'static Field) {
         self.values.broken.insert(field.path);
+        if field.kind == Kind::Model {
+            return;
+        }
         match (field.default, field.kind) {
             (Fallback::Is(text), _) => self.insert_default(field, text),
             (Fallback::TenthOf(_), _) => insert(&mut self.values.nested, field.path, 0.into()),
@@ -114,9 +122,7 @@ impl Reader<'_> {
                 let error = Diagnostic::error("missing-key", message).at(section);
                 self.found
                     .push(error.help(format!("`{}`: {}", field.path, field.doc)));
-                if field.kind != Kind::Model {
-                    self.stand_in(field);
-                }
+                self.stand_in(field);
             }
             Fallback::Is(text) => self.insert_default(field, text),
             // Once all that is written has been read.

@@ -98,7 +98,7 @@ fn huge_files_and_models_are_refused_in_seconds_and_in_little_memory() {
         (
             "nested signs",
             ONE.into(),
-            graph(&format!("  loss: {}1\n", "- ".repeat(20_000))),
+            graph(&format!("  loss: \"{}1\"\n", "- ".repeat(20_000))),
             "too-deep",
         ),
         (
@@ -123,7 +123,7 @@ fn huge_files_and_models_are_refused_in_seconds_and_in_little_memory() {
             "a wider layer",
             vit(1 << 31, 1),
             String::new(),
-            "wrong-size",
+            "too-large",
         ),
         (
             "a million blocks",

@@ -17,11 +17,12 @@ pub fn check(graph: &GraphFile, complete: bool) -> Vec<Diagnostic> {
         values: HashMap::new(),
         graphs: HashMap::new(),
         used: HashSet::new(),
+        taken: HashSet::new(),
         found: Vec::new(),
     };
     check.bind();
     check.look_up();
-    check.found.extend(order::check(graph));
+    check.found.extend(order::check(graph, &check.taken));
     if complete && check.found.is_empty() {
         check.unused();
     }
@@ -72,6 +73,8 @@ struct Check<'a> {
     /// Params that are graphs: they stand before a `(` and cannot be mistaken for values.
     graphs: HashMap<&'a str, &'a Span>,
     used: HashSet<&'a str>,
+    /// Names that two things claim.
+    taken: HashSet<&'a str>,
     found: Vec<Diagnostic>,
 }
 
@@ -109,15 +112,16 @@ impl<'a> Check<'a> {
             None => {
                 self.values.insert(name, (what, span));
             }
-            Some((taken, first)) => self.found.push(
-                Diagnostic::error(
-                    "name-taken",
-                    format!("`{name}` is {} already", taken.text()),
-                )
-                .at(span)
-                .note_at(format!("{} `{name}`", taken.text()), *first)
-                .help("each name of a file stands for one thing"),
-            ),
+            Some((taken, first)) => {
+                let message = format!("`{name}` is {} already", taken.text());
+                let error = Diagnostic::error("name-taken", message).at(span);
+                self.found.push(
+                    error
+                        .note_at(format!("{} `{name}`", taken.text()), *first)
+                        .help("each name of a file stands for one thing"),
+                );
+                self.taken.insert(name);
+            }
         }
     }
 

@@ -93,8 +93,7 @@ impl<'a> Builder<'a> {
 
     fn start(&mut self, span: &Span, contents: Contents) -> Result<Option<Node>> {
         if self.open.len() == MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} deep");
-            return Diagnostic::error("too-deep", message).at(span).fail();
+            return Err(too_deep(span).into());
         }
         self.open.push(Open {
             start: span.range.start,
@@ -168,6 +167,10 @@ impl<'a> Builder<'a> {
 
     fn syntax_error(&self, error: &ScanError) -> Diagnostic {
         let at = *error.marker();
+        if error.info().contains("recursion limit") {
+            let here = self.span(saphyr_parser::Span::empty(at));
+            return too_deep(&here);
+        }
         let diagnostic = Diagnostic::error("yaml-syntax", error.info())
             .at(self.span(saphyr_parser::Span::empty(at)));
         match SYNTAX_HELP
@@ -178,6 +181,10 @@ impl<'a> Builder<'a> {
             None => diagnostic,
         }
     }
+}
+
+fn too_deep(at: &Span) -> Diagnostic {
+    Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} deep")).at(at)
 }
 
 /// The mistakes people make, by what the scanner says of them.
