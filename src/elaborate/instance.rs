@@ -7,7 +7,7 @@ use super::{
     value::{self, Data, Tensor, Value, size},
 };
 use crate::{
-    diagnostic::{Diagnostic, Diagnostics, Result, Span},
+    diagnostic::{Diagnostic, Diagnostics, Note, Result, Span},
     ir::Origin,
     language::{
         expression::{Expr, ExprKind, Spanned},
@@ -65,7 +65,17 @@ impl Elaborator<'_> {
         let weights = self.weights.len();
         let mut frame = Frame::new(file, path);
         self.bind_params(&mut frame, params, &chosen);
-        self.bind_inputs(&mut frame, args, &span)?;
+        let outer = (span.file != chosen.file).then_some(&chosen);
+        if let Err(mut errors) = self.bind_inputs(&mut frame, args, &span) {
+            // The graph that does not fit was chosen elsewhere.
+            for error in &mut errors.0 {
+                error.notes.extend(outer.map(|chosen| Note {
+                    text: format!("the choice of {}", file.name),
+                    span: Some(chosen.clone()),
+                }));
+            }
+            return Err(errors);
+        }
         self.check_required(&mut frame)?;
         for weight in &file.weights {
             self.settle_name(&mut frame, &weight.name.value);

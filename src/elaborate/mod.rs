@@ -235,8 +235,11 @@ impl<'e> Elaborator<'e> {
     fn record(&mut self, path: &Path, errors: Diagnostics) {
         for mut error in errors.0 {
             // The same number in another expression, for the same reason.
-            let same = |told: &Diagnostic| told.message == error.message && told.notes == error.notes;
-            if self.found.iter().any(same) && !error.notes.is_empty() {
+            let same = |told: &Diagnostic| {
+                let alike = told.notes == error.notes && !error.notes.is_empty();
+                told.message == error.message && (alike || error.code == "too-large")
+            };
+            if self.found.iter().any(same) {
                 continue;
             }
             if self.found.len() == limits::REPORTED {
@@ -394,7 +397,9 @@ fn about(
     parts: &[(&Expr, &Value)],
 ) -> Diagnostic {
     let error = Diagnostic::error(code, message).at(&expr.span);
-    let told = parts.iter().filter(|(part, _)| !is_literal(part));
+    let told = parts
+        .iter()
+        .filter(|(part, value)| !is_literal(part) && value.tensor().is_none());
     told.fold(error, |error, (part, value)| {
         value.source.explain(error, &part.to_string(), value)
     })
@@ -402,5 +407,8 @@ fn about(
 
 fn is_literal(expr: &Expr) -> bool {
     use crate::language::expression::ExprKind::*;
-    matches!(expr.kind, Int(_) | Float(_) | Text(_) | Bool(_) | Null)
+    match &expr.kind {
+        List(items) => items.iter().all(is_literal),
+        kind => matches!(kind, Int(_) | Float(_) | Text(_) | Bool(_) | Null),
+    }
 }

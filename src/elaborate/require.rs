@@ -21,19 +21,18 @@ impl Elaborator<'_> {
         let file = frame.file;
         let mut found = Vec::new();
         let mut sound = true;
-        // A written number is blamed once: what else fails for it follows.
+        // A name is blamed once: what else fails for it follows.
         let mut blamed: Vec<&str> = Vec::new();
         for clause in file.require.iter().flat_map(clauses) {
-            match self.violation(frame, clause) {
+            match self.violation(frame, clause, "does not") {
                 Ok(None) => {}
                 Ok(Some(message)) => {
-                    let numbers = known(frame, clause).into_iter();
-                    let written = numbers.filter(|(_, value)| value.source.span().is_some());
-                    let written: Vec<_> = written.map(|(name, _)| name).collect();
-                    if written.iter().any(|name| blamed.contains(name)) {
+                    let names = known(frame, clause).into_iter().map(|(name, _)| name);
+                    let names: Vec<_> = names.collect();
+                    if names.iter().any(|name| blamed.contains(name)) {
                         continue;
                     }
-                    blamed.extend(written);
+                    blamed.extend(names);
                     let error = Diagnostic::error("does-not-hold", message);
                     let error = self.explained(frame, clause, error);
                     found.push(match self.would_divide(frame, clause)? {
@@ -59,7 +58,7 @@ impl Elaborator<'_> {
         let file = frame.file;
         for advice in &file.advise {
             for clause in clauses(&advice.should) {
-                let Some(message) = self.violation(frame, clause)? else {
+                let Some(message) = self.violation(frame, clause, "should")? else {
                     continue;
                 };
                 let known = |one: &Diagnostic| one.span.as_ref() == Some(&clause.span);
@@ -76,7 +75,12 @@ impl Elaborator<'_> {
     }
 
     /// What to say of a clause that does not hold; nothing of one that does.
-    fn violation<'f>(&mut self, frame: &mut Frame<'f>, clause: &'f Expr) -> Result<Option<String>> {
+    fn violation<'f>(
+        &mut self,
+        frame: &mut Frame<'f>,
+        clause: &'f Expr,
+        verb: &str,
+    ) -> Result<Option<String>> {
         self.settle(frame, clause)?;
         if self.holds(frame, clause)? {
             return Ok(None);
@@ -85,8 +89,8 @@ impl Elaborator<'_> {
         let values: Vec<_> = known.map(|(name, v)| format!("{name} = {v}")).collect();
         let graph = &frame.file.name;
         Ok(Some(match values.as_slice() {
-            [] => format!("{clause} does not hold in {graph}"),
-            values => format!("{clause} does not hold in {graph}: {}", values.join(", ")),
+            [] => format!("{clause} {verb} hold in {graph}"),
+            values => format!("{clause} {verb} hold in {graph}: {}", values.join(", ")),
         }))
     }
 

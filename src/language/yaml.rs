@@ -99,7 +99,9 @@ pub fn number_help(text: &str) -> Option<String> {
         && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
     {
         return Some(match number.is_finite() {
-            true if number.abs() >= 2f64.powi(63) => format!("a whole number is at most {}", i64::MAX),
+            true if number.abs() >= 2f64.powi(63) => {
+                format!("a whole number is at most {}", i64::MAX)
+            }
             true if text.contains('_') => format!("write {}", text.replace('_', "")),
             true => "without quotes it is a number".to_owned(),
             false => "no number is as large as that".to_owned(),

@@ -141,7 +141,10 @@ impl Check<'_> {
         let (message, keys, help) = match (at.first(), at.last()) {
             (None, _) | (_, None) => (
                 "`multistep` without milestones never falls",
-                vec![milestones.clone()],
+                vec![
+                    milestones.clone(),
+                    ("train.schedule.name", "multistep".to_owned()),
+                ],
                 "name the epochs, or take the schedule `constant`",
             ),
             _ if !at.is_sorted_by(|a, b| a < b) => (

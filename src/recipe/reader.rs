@@ -62,6 +62,16 @@ impl Reader<'_> {
             _ => format!("`{section}`"),
         };
         let keys = fields::keys_under(section);
+        if !matches!(node.kind, NodeKind::Map(_)) {
+            node.entries(&what, self.found);
+            let prefix = format!("{section}.");
+            let own = |field: &&Field| section.is_empty() || field.path.starts_with(&prefix);
+            FIELDS
+                .iter()
+                .filter(own)
+                .for_each(|field| self.stand_in(field));
+            return;
+        }
         let given = node.fields(&what, &keys, self.found);
         for key in keys {
             let path = match section {
@@ -70,13 +80,9 @@ impl Reader<'_> {
             };
             match (fields::field(&path), given.get(key)) {
                 (Some(field), Some(node)) => self.value(field, node),
-                // Of a section that is none, nothing can be missing.
-                (Some(field), None) if !matches!(node.kind, NodeKind::Map(_)) => {
-                    self.stand_in(field)
-                }
+                (Some(field), None) if given.is_misspelt(key) => self.stand_in(field),
                 (Some(field), None) => self.default(field, &node.span),
                 (None, Some(node)) => self.section(node, &path),
-                (None, None) if !matches!(node.kind, NodeKind::Map(_)) => self.section(node, &path),
                 (None, None) => self.section(&empty(&node.span), &path),
             }
         }

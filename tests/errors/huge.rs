@@ -3,10 +3,10 @@
 use std::{
     fs,
     process::{Command, Output},
-    time::{Duration, Instant},
 };
 
-const MOST_SECONDS: u64 = 5;
+/// Of the processor, so that a busy machine does not count.
+const MOST_SECONDS: usize = 10;
 /// Address space of the program, in KiB; its threads reserve some 100 MiB of it.
 const MOST_KIB: usize = 1 << 20;
 
@@ -24,20 +24,21 @@ fn nested(open: &str, close: &str) -> String {
 }
 
 /// Compiles a recipe, with `graphs/one.yaml` beside it.
-fn compiled(recipe: &str, graph: &str) -> (Output, Duration) {
+fn compiled(recipe: &str, graph: &str) -> Output {
     let desk = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir(desk.path().join("graphs")).expect("created");
     fs::write(desk.path().join("huge.yaml"), recipe).expect("written");
     fs::write(desk.path().join("graphs/one.yaml"), graph).expect("written");
-    let started = Instant::now();
-    // A program that wants more than it may have is killed, and does not end with exit code 1.
-    let limited = format!("ulimit -v {MOST_KIB} && exec \"$0\" compile huge.yaml");
+    // A program that takes more than it may have is killed, and does not end with exit code 1.
+    let limited = format!(
+        "ulimit -v {MOST_KIB} && ulimit -t {MOST_SECONDS} && exec \"$0\" compile huge.yaml"
+    );
     let output = Command::new("sh")
         .args(["-c", &limited, env!("CARGO_BIN_EXE_mimc")])
         .env("RAYON_NUM_THREADS", "2")
         .current_dir(desk.path())
         .output();
-    (output.expect("the shell starts"), started.elapsed())
+    output.expect("the shell starts")
 }
 
 const ONE: &str = "model: { graph: one }\ndata: { images: synthetic, size: 8 }\n";
@@ -119,12 +120,7 @@ fn huge_files_and_models_are_refused_in_seconds_and_in_little_memory() {
             String::new(),
             "too-large",
         ),
-        (
-            "a wider layer",
-            vit(1 << 31, 1),
-            String::new(),
-            "too-large",
-        ),
+        ("a wider layer", vit(1 << 31, 1), String::new(), "too-large"),
         (
             "a million blocks",
             vit(32, 1_000_000),
@@ -171,7 +167,7 @@ fn huge_files_and_models_are_refused_in_seconds_and_in_little_memory() {
         ),
     ];
     for (what, recipe, graph, code) in cases {
-        let (output, took) = compiled(&recipe, &graph);
+        let output = compiled(&recipe, &graph);
         let told = String::from_utf8_lossy(&output.stderr);
         let start: String = told.chars().take(2000).collect();
         assert_eq!(output.status.code(), Some(1), "{what}: {start}");
@@ -180,6 +176,5 @@ fn huge_files_and_models_are_refused_in_seconds_and_in_little_memory() {
             "{what}: no {code} in {start}"
         );
         assert!(told.len() < 200_000, "{what}: {} bytes told", told.len());
-        assert!(took.as_secs() < MOST_SECONDS, "{what} took {took:?}");
     }
 }

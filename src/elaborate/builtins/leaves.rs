@@ -5,6 +5,7 @@ use crate::{
     diagnostic::{Diagnostic, Result},
     elaborate::{Elaborator, Feed, limits, source::Source, tensor, value::Data},
     ir::ops::InputKind,
+    language::expression::ExprKind,
 };
 
 pub const BUILTINS: &[Builtin] = &[
@@ -70,12 +71,14 @@ fn input(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
         }
         Some(_) => {}
         None => {
-            let instance = elaborator.rewriter.origin().path.to_string();
+            // The origin is the step that asks, and the last part its name.
+            let path = elaborator.rewriter.origin().path.clone();
+            let instance = path.rsplit_once('.').map_or("", |(instance, _)| instance);
             elaborator.feeds.push(Feed {
                 name: name.to_string(),
                 dims: dims.clone(),
                 span: expr.span.clone(),
-                instance,
+                instance: instance.to_owned(),
             });
         }
     }
@@ -89,9 +92,12 @@ pub fn shape(elaborator: &Elaborator, call: &Call) -> Result<(Vec<usize>, Vec<So
     let Data::List(items) = &arg.value.data else {
         return Err(call.wrong("shape", "a list of sizes", arg));
     };
-    let sizes = items
-        .iter()
-        .map(|item| elaborator.axis_size(arg.expr, item));
+    let written = match &arg.expr.kind {
+        ExprKind::List(written) => written.iter().collect(),
+        _ => vec![arg.expr; items.len()],
+    };
+    let sizes = written.into_iter().zip(&items[..]);
+    let sizes = sizes.map(|(expr, item)| elaborator.axis_size(expr, item));
     let dims = sizes.collect::<Result<Vec<_>>>()?;
     elaborator.check_shape(&dims, &arg.expr.span)?;
     let axes = items.iter().map(|item| item.source.clone());

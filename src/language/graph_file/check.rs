@@ -29,6 +29,9 @@ pub fn check(graph: &GraphFile, complete: bool) -> Vec<Diagnostic> {
     check.found
 }
 
+/// More than this many mistakes with names are not reported: each is compared with every name there is.
+const ENOUGH: usize = 20;
+
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
@@ -236,6 +239,9 @@ impl<'a> Check<'a> {
     }
 
     fn undefined(&mut self, name: &str, span: &Span, place: Place) {
+        if self.found.len() >= ENOUGH {
+            return;
+        }
         let error = Diagnostic::error("undefined-name", format!("`{name}` is not defined here"));
         let mut error = error.at(span);
         if let Some((what, first)) = self.values.get(name) {
