@@ -7,7 +7,7 @@ use mimc::random::Key;
 use std::{fs, panic::catch_unwind, path::Path};
 use targets::TARGETS;
 
-/// Of each target.
+/// Of each target, unless the variable `MIMC_FUZZ` says how many.
 const MUTATIONS: u64 = 1500;
 /// What mutations put in.
 const PIECES: &[&str] = &[
@@ -101,13 +101,15 @@ fn mutated(bytes: &[u8], others: &[(String, Vec<u8>)], key: Key) -> Vec<u8> {
 
 #[test]
 fn no_target_panics_on_its_corpus_or_near_it() {
+    let asked = std::env::var("MIMC_FUZZ").map(|n| n.parse().expect("MIMC_FUZZ is a number"));
+    let mutations = asked.unwrap_or(MUTATIONS);
     for (name, target) in TARGETS {
         let files = corpus(name);
         assert!(files.len() > 2, "the corpus of {name} is small");
         for (path, bytes) in &files {
             assert!(catch_unwind(|| target(bytes)).is_ok(), "{path}");
         }
-        for n in 0..MUTATIONS {
+        for n in 0..mutations {
             let key = Key::new(n).with(name);
             let (path, bytes) = &files[key.below(1 << 32, files.len() as u64) as usize];
             let changed = mutated(bytes, &files, key);

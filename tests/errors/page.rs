@@ -10,7 +10,8 @@ const HEAD: &str = "\
 # Errors and warnings
 
 Every message about a recipe or a graph file has a code. Under each stands what it means, a file that brings it about, and what
-mimc says of it. All of these files, and more, are under `tests/errors`; this page is made from them by
+mimc says of it. A first line `# mimc compile …` tells how it is compiled, where `this` is the file; a graph file is the model of
+`tests/errors/smallest.yaml`. All of these files, and more, are under `tests/errors`; this page is made from them by
 
     MIMC_UPDATE=1 cargo test --release --test errors
 
