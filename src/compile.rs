@@ -2,8 +2,8 @@
 
 use crate::{
     backend::Backend,
-    diagnostic::{Diagnostics, Span},
-    elaborate::{self, Elaborated, Instance, Mode, Setting, Weight},
+    diagnostic::{Diagnostic, Diagnostics, Span},
+    elaborate::{self, Elaborated, Feed, Instance, Mode, Setting, Weight},
     gradient::{GradientError, differentiate},
     ir::{Graph, print::print},
     language::library::Library,
@@ -39,6 +39,10 @@ pub struct Program {
     /// In the order of the graph files.
     pub weights: Vec<Weight>,
     pub instances: Vec<Instance>,
+    /// What has to be fed besides images.
+    pub feeds: Vec<Feed>,
+    /// What is legal and doubtful, in the recipe and in its model.
+    pub warnings: Vec<Diagnostic>,
     /// Images per run.
     pub micro_batch: usize,
     /// Runs per optimizer step.
@@ -96,6 +100,16 @@ pub enum CompileError {
     },
 }
 
+/// Loads a recipe as [`Recipe::load`] does, its model checked against the graph files.
+///
+/// # Errors
+/// Every mistake that shows before the model is elaborated, all together.
+pub fn load(name_or_path: &str, sets: &[String], library: &Library) -> Result<Recipe, Diagnostics> {
+    Recipe::load_with(name_or_path, sets, |model| {
+        elaborate::check_written(library, model)
+    })
+}
+
 /// Compiles a recipe for training.
 ///
 /// # Errors
@@ -139,6 +153,25 @@ pub fn compile_forward(
 }
 
 impl Program {
+    /// Refuses a program that wants more than a training run feeds.
+    ///
+    /// # Errors
+    /// Each input but `image`, where the graph files ask for it.
+    pub fn check_fed(&self) -> Result<(), Diagnostics> {
+        let unfed = self.feeds.iter().map(|feed| {
+            let name = &feed.name;
+            let message =
+                format!("a run feeds `image` alone, and the model wants `{name}` as well");
+            Diagnostic::error("unfed-input", message)
+                .at(&feed.span)
+                .within(feed.instance.as_str())
+                .help(format!(
+                    "take a graph that makes `{name}` itself; `mimc verify` feeds it from a file"
+                ))
+        });
+        Diagnostics::unless(unfed.collect(), ())
+    }
+
     /// Hands the graph to a backend; the weights start as the recipe says.
     ///
     /// # Errors
@@ -176,7 +209,10 @@ fn train_program(
         mut graph,
         weights,
         instances,
+        feeds,
+        warnings,
     } = elaborated(recipe, library, micro_batch, Mode::Train, keep)?;
+    let warnings = Diagnostics([recipe.warnings(), warnings].concat()).in_order();
     let elaborated = list(&graph);
     passes::run(BEFORE_GRADIENT, &mut graph)?;
     differentiate(&mut graph, accumulations)?;
@@ -197,6 +233,8 @@ fn train_program(
         graph,
         weights,
         instances,
+        feeds,
+        warnings: warnings.0,
         micro_batch,
         accumulations,
         cost,

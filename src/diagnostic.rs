@@ -1,8 +1,12 @@
 //! Diagnostics: what was got, what was wanted, where each number came from, and the nearest fix.
 
+mod codes;
 mod render;
 
-use std::{fmt, ops::Range, sync::Arc};
+pub use codes::{CODES, Code, FAILURES};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 /// One source text: a recipe, a graph file or a `--set` argument.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -105,7 +109,8 @@ impl From<&Span> for Span {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     Error,
     Warning,
@@ -130,7 +135,7 @@ pub struct Diagnostic {
 }
 
 /// A fact behind a diagnostic. With a span it reads `text from path:line:column`, so `window = 7` or `the first one`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     pub text: String,
     pub span: Option<Span>,
@@ -205,7 +210,26 @@ impl Diagnostic {
     }
 }
 
-/// At least one error, perhaps with warnings, in the order they were met.
+/// For machines: code, severity, message, file, line, column, instance, notes and help; `null` for what is not there.
+impl Serialize for Diagnostic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let place = self.span.as_ref().map(|span| (span, span.position()));
+        let notes: Vec<String> = self.notes.iter().map(Note::to_string).collect();
+        let mut fields = serializer.serialize_struct("Diagnostic", 9)?;
+        fields.serialize_field("code", self.code)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("file", &place.as_ref().map(|(span, _)| &span.file.path))?;
+        fields.serialize_field("line", &place.as_ref().map(|(_, at)| at.line))?;
+        fields.serialize_field("column", &place.as_ref().map(|(_, at)| at.column))?;
+        fields.serialize_field("instance", &self.instance)?;
+        fields.serialize_field("notes", &notes)?;
+        fields.serialize_field("help", &self.help)?;
+        fields.end()
+    }
+}
+
+/// At least one error, perhaps with warnings. None at all says that a mistake only follows from one already told.
 #[derive(Debug, Clone)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
@@ -219,6 +243,31 @@ impl Diagnostics {
         } else {
             Err(Diagnostics(found))
         }
+    }
+
+    /// What is wrong only because something else is, which has been told.
+    pub fn follows() -> Self {
+        Diagnostics(Vec::new())
+    }
+
+    /// By position, the files in the order they were met, and none twice, whichever instance it was met in.
+    pub fn in_order(self) -> Self {
+        let mut files: Vec<Arc<SourceFile>> = Vec::new();
+        let mut place = |one: &Diagnostic| {
+            let span = one.span.as_ref()?;
+            let known = files.iter().position(|file| *file == span.file);
+            let file = known.unwrap_or_else(|| {
+                files.push(span.file.clone());
+                files.len() - 1
+            });
+            Some((file, span.range.start, span.range.end))
+        };
+        let placed = self.0.into_iter().map(|one| (place(&one), one));
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort_by_key(|(place, _)| *place);
+        let mut seen = HashSet::new();
+        placed.retain(|(place, one)| seen.insert((*place, one.code, one.message.clone())));
+        Diagnostics(placed.into_iter().map(|(_, one)| one).collect())
     }
 }
 

@@ -5,6 +5,7 @@
 //! ```
 
 mod check;
+mod doubts;
 mod fields;
 mod kind;
 mod model;
@@ -49,14 +50,32 @@ impl Recipe {
     /// # Errors
     /// A recipe that is not there, and every mistake in it that shows without its graphs.
     pub fn load(name_or_path: &str, sets: &[String]) -> Result<Self> {
+        Self::load_with(name_or_path, sets, |_| Vec::new())
+    }
+
+    /// As [`Recipe::load`], and reports what `check` has against the model together with the other mistakes.
+    pub fn load_with(
+        name_or_path: &str,
+        sets: &[String],
+        check: impl FnOnce(&GraphRef) -> Vec<Diagnostic>,
+    ) -> Result<Self> {
         let file = find(name_or_path)?;
         let stem = Path::new(name_or_path).file_stem();
         let name = stem.map_or(name_or_path.into(), |stem| stem.to_string_lossy());
-        Self::parse(&file, &name, sets)
+        Self::parse_with(&file, &name, sets, check)
     }
 
     /// Parses the text of a recipe, as [`Recipe::load`] does.
     pub fn parse(file: &Arc<SourceFile>, name: &str, sets: &[String]) -> Result<Self> {
+        Self::parse_with(file, name, sets, |_| Vec::new())
+    }
+
+    fn parse_with(
+        file: &Arc<SourceFile>,
+        name: &str,
+        sets: &[String],
+        check: impl FnOnce(&GraphRef) -> Vec<Diagnostic>,
+    ) -> Result<Self> {
         let mut root = yaml::parse(&Span::new(file, 0..file.text.len()))?;
         let mut found = Vec::new();
         for argument in sets {
@@ -64,16 +83,26 @@ impl Recipe {
                 found.extend(errors.0);
             }
         }
-        let mut values = reader::read(&root, found)?;
-        let recipe = Recipe {
-            name: name.to_owned(),
-            doc: values.take("doc"),
-            model: values.model.clone(),
-            data: values.take("data"),
-            train: values.take("train"),
-            spans: values.spans,
-        };
-        Diagnostics::unless(check::check(&recipe), recipe)
+        let mut values = reader::read(&root, &mut found);
+        let (data, train) = (values.take("data"), values.take("train"));
+        found.extend(check::check(&data, &train, &values));
+        found.extend(values.model.as_ref().map(check).unwrap_or_default());
+        match values.model.take() {
+            Some(model) if found.is_empty() => Ok(Recipe {
+                name: name.to_owned(),
+                doc: values.take("doc"),
+                model,
+                data,
+                train,
+                spans: values.spans,
+            }),
+            _ => Err(Diagnostics(found).in_order()),
+        }
+    }
+
+    /// What is legal and doubtful.
+    pub fn warnings(&self) -> Vec<Diagnostic> {
+        doubts::doubts(self)
     }
 
     /// Where a key stands, `train.batch`; nothing for one left to its default.

@@ -4,6 +4,7 @@ mod outline;
 
 use crate::{
     compile::Program,
+    diagnostic::Diagnostic,
     recipe::{Images, Recipe, ScheduleName},
     text::{
         columns::{Align, columns},
@@ -15,7 +16,7 @@ use outline::{numbered, outline};
 use serde::Serialize;
 use std::fmt;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     pub recipe: String,
     pub doc: String,
@@ -36,6 +37,8 @@ pub struct Summary {
     pub backend: String,
     pub data: Data,
     pub compile_seconds: f64,
+    /// What is legal and doubtful.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// A part of the model, or a stage of one.
@@ -126,6 +129,7 @@ impl Summary {
                 },
             },
             compile_seconds,
+            warnings: program.warnings.clone(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What models become: the names, shapes and decay of their weights, and what their parts compute.
 
 use mimc::{
-    diagnostic::SourceFile,
+    diagnostic::{Diagnostics, SourceFile},
     elaborate::{Elaborated, Setting, Weight, elaborate},
     ir::{meta, verify::verify},
     language::library::Library,
@@ -117,6 +117,15 @@ fn vit_b_is_the_official_one() {
         189 - (matrices - 1),
         "of the others only the class token"
     );
+}
+
+#[test]
+fn no_recipe_is_doubtful() {
+    for (name, _) in mimc::recipe::builtin() {
+        let recipe = Recipe::load(&name, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        let warnings = [recipe.warnings(), elaborated(&recipe).warnings].concat();
+        assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
+    }
 }
 
 #[test]

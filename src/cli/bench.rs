@@ -9,7 +9,7 @@ use super::{
 };
 use clap::{Args, value_parser};
 use mimc::{
-    compile::{CHANNELS, Options, compile},
+    compile::{CHANNELS, Options, compile, load},
     random::Key,
     recipe::Recipe,
     text::units,
@@ -79,15 +79,18 @@ pub fn run(arguments: &Arguments) -> Outcome {
         format!("train.batch={batch}"),
         format!("train.micro_batch={batch}"),
     ];
-    let recipe = Recipe::load(
+    let library = library();
+    let recipe = load(
         &arguments.recipe,
         &[&arguments.sets.sets[..], &own].concat(),
+        &library,
     )?;
     let backend = arguments.backend.chosen();
     arguments.threads.start()?;
 
     let started = Instant::now();
-    let program = compile(&recipe, &library(), &Options::default())?;
+    let program = compile(&recipe, &library, &Options::default())?;
+    program.check_fed()?;
     let flops = program.cost.forward_flops + program.cost.backward_flops;
     let parameters = program.weights.iter().map(|weight| weight.len()).sum();
     let mut step = program.prepare(backend, recipe.train.seed)?;

@@ -59,7 +59,7 @@ impl Failure {
 }
 
 /// Whether standard error shows colours: a terminal whose user has not asked for none (<https://no-color.org>).
-fn colour() -> bool {
+pub fn colour() -> bool {
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !refused
 }

@@ -1,9 +1,14 @@
 //! What is compiled and how, as a command line says it.
 
-use super::{arguments::named, failure::Failure};
+use super::{
+    arguments::named,
+    failure::{Failure, colour},
+    screen,
+};
 use mimc::{
     backend::Backend,
-    compile::{Options, Program, compile},
+    compile::{Options, Program, compile, load},
+    diagnostic::Diagnostics,
     language::library::Library,
     recipe::Recipe,
 };
@@ -44,7 +49,7 @@ impl Job {
     }
 
     pub fn load(&self) -> Result<Recipe, Failure> {
-        Ok(Recipe::load(&self.recipe, &self.sets)?)
+        Ok(load(&self.recipe, &self.sets, &library())?)
     }
 
     /// Compiles a recipe that [`Job::load`] returned.
@@ -58,6 +63,9 @@ impl Job {
             ..Options::default()
         };
         let program = compile(&recipe, &library, &options)?;
+        if !program.warnings.is_empty() {
+            screen::note(Diagnostics(program.warnings.clone()).render(colour()));
+        }
         if self.micro_batch.is_some() || self.memory.is_some() {
             // The resolved recipe then stands for itself.
             recipe.train.micro_batch = Some(program.micro_batch);

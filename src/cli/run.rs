@@ -189,6 +189,7 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
         program,
         ..
     } = compiled;
+    program.check_fed()?;
     let few = PICTURED.min(program.micro_batch);
     let mut training = program.prepare(backend, recipe.train.seed)?;
     let forward = compile_forward(&recipe, &library, few)?;

@@ -8,7 +8,7 @@ use super::{
 };
 use clap::Args;
 use mimc::{
-    recipe::Recipe,
+    compile::load,
     text::columns::{Align, columns},
     verify::{Reference, Report, Row, Tolerance, Tolerances, verify},
 };
@@ -56,13 +56,14 @@ struct Document<'a> {
 pub fn run(arguments: &Arguments) -> Outcome {
     let mut reference = Reference::open(&arguments.reference)?;
     let sets = [&arguments.sets.sets[..], &reference.sets()].concat();
-    let recipe = Recipe::load(&arguments.recipe, &sets)?;
+    let library = library();
+    let recipe = load(&arguments.recipe, &sets, &library)?;
     let backend = arguments.backend.chosen();
     let mut tolerances = Tolerances::default();
     for &tolerance in &arguments.tolerances {
         tolerances.set(tolerance);
     }
-    let report = verify(&recipe, &library(), backend, &mut reference, &tolerances)?;
+    let report = verify(&recipe, &library, backend, &mut reference, &tolerances)?;
     match arguments.json {
         true => screen::print_json(&Document {
             recipe: &recipe.name,

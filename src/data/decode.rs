@@ -21,13 +21,20 @@ use super::DataError;
 /// would take over 512 MiB.
 pub fn read_rgb(path: &Path) -> Result<RgbImage, DataError> {
     let bytes = fs::read(path).map_err(|error| DataError::unreadable(path, error))?;
-    // Decoders are the work of others and meet arbitrary bytes: one that panics must not take training down.
-    catch_unwind(AssertUnwindSafe(|| decode(&bytes)))
-        .unwrap_or_else(|_| Err("the decoder failed on it".into()))
-        .map_err(|reason| DataError::unreadable(path, reason))
+    decode(&bytes).map_err(|reason| DataError::unreadable(path, reason))
 }
 
-fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+/// Decodes the bytes of one file.
+///
+/// # Errors
+/// A sentence: what [`read_rgb`] says of a file that it could read.
+pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+    // Decoders are the work of others and meet arbitrary bytes: one that panics must not take training down.
+    catch_unwind(AssertUnwindSafe(|| decoded(bytes)))
+        .unwrap_or_else(|_| Err("the decoder failed on it".into()))
+}
+
+fn decoded(bytes: &[u8]) -> Result<RgbImage, String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());
     }

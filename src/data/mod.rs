@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 pub use crop::{Crop, CropBox};
 pub use dataset::Dataset;
+pub use decode::decode;
 pub use error::DataError;
 pub use folder::EXTENSIONS;
 pub use loader::{Batch, Loader};

@@ -4,10 +4,18 @@ use super::{Diagnostic, Diagnostics, Note, Severity, Span};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::{fmt, ops::Range};
 
+/// More than these nobody reads, and a hostile file can have a hundred thousand.
+const MOST: usize = 30;
+
 impl Diagnostics {
-    /// Every diagnostic with its source line, one blank line between two; `colour` adds terminal colours.
+    /// Each diagnostic with its source line, one blank line between two; of very many the first. `colour` adds terminal
+    /// colours.
     pub fn render(&self, colour: bool) -> String {
-        let rendered: Vec<_> = self.0.iter().map(|one| one.render(colour)).collect();
+        let told = self.0.iter().take(MOST);
+        let mut rendered: Vec<_> = told.map(|one| one.render(colour)).collect();
+        if self.0.len() > MOST {
+            rendered.push(format!("and {} more", self.0.len() - MOST));
+        }
         rendered.join("\n\n") + "\n"
     }
 }

@@ -28,6 +28,9 @@ impl Elaborator<'_> {
     /// `whole` is the path of a call that is the whole of a right-hand side or branch.
     pub fn call(&mut self, frame: &Frame, call: &Written, whole: Option<&Path>) -> Result<Value> {
         let function = call.function.value.as_str();
+        if frame.broken.contains(function) {
+            return Err(Diagnostics::follows());
+        }
         if let Some(graph) = frame.graphs.get(function) {
             return self.call_partial(frame, call, graph, whole);
         }
@@ -44,7 +47,7 @@ impl Elaborator<'_> {
             };
             return Ok(Value::written(Data::Graph(Rc::new(partial)), call.span));
         }
-        self.call_graph(frame, call, &file, params, whole)
+        self.call_graph(frame, call, &file, params, whole, call.span)
     }
 
     /// A graph that a recipe chose, called with what this graph knows: what it has no use for is dropped, what the recipe
@@ -73,9 +76,10 @@ impl Elaborator<'_> {
             }
             params.push((name.clone(), value.clone()));
         }
-        self.call_graph(frame, call, &file, params, whole)
+        self.call_graph(frame, call, &file, params, whole, &partial.graph.span)
     }
 
+    /// `chosen` is where the graph is named: in the call, or in a recipe.
     fn call_graph(
         &mut self,
         frame: &Frame,
@@ -83,9 +87,14 @@ impl Elaborator<'_> {
         file: &GraphFile,
         params: Vec<(Spanned<String>, Value)>,
         whole: Option<&Path>,
+        chosen: &Span,
     ) -> Result<Value> {
-        let args = call.args.iter().map(|arg| self.eval(frame, arg, None));
-        let args = args.collect::<Result<_>>()?;
+        let mut args = Vec::new();
+        for arg in call.args {
+            // What the graph makes of its other inputs and params is looked at all the same.
+            let value = self.eval(frame, arg, None);
+            args.push(value.map_err(|e| self.record(&frame.path, e)).ok());
+        }
         let path = whole.cloned();
         let outputs = self.instantiate(Invocation {
             file,
@@ -93,6 +102,7 @@ impl Elaborator<'_> {
             args,
             params,
             span: call.span.clone(),
+            chosen: chosen.clone(),
         })?;
         let first = outputs.into_iter().next();
         let (_, value) = first.expect("the library refuses a graph without outputs");
@@ -142,21 +152,22 @@ impl Elaborator<'_> {
 }
 
 /// Refuses keys that the graph has no param for.
-pub fn check_params<'a>(
+fn check_params<'a>(
     file: &GraphFile,
     keys: impl IntoIterator<Item = &'a Spanned<String>>,
 ) -> Result<()> {
     let unknown = keys
         .into_iter()
         .filter(|key| file.param(&key.value).is_none());
-    let found = unknown.map(|key| {
-        let names: Vec<_> = file.params.iter().map(|p| p.name.value.as_str()).collect();
-        let message = format!("{} has no param `{}`", file.name, key.value);
-        let known = super::one_or_more(&names, "none");
-        Diagnostic::error("unknown-param", message)
-            .at(&key.span)
-            .help(format!("its params are {known}"))
-            .suggest(&key.value, names)
-    });
-    Diagnostics::unless(found.collect(), ())
+    Diagnostics::unless(unknown.map(|key| unknown_param(file, key)).collect(), ())
+}
+
+pub fn unknown_param(file: &GraphFile, key: &Spanned<String>) -> Diagnostic {
+    let names: Vec<_> = file.params.iter().map(|p| p.name.value.as_str()).collect();
+    let message = format!("{} has no param `{}`", file.name, key.value);
+    let known = super::one_or_more(&names, "none");
+    Diagnostic::error("unknown-param", message)
+        .at(&key.span)
+        .help(format!("its params are {known}"))
+        .suggest(&key.value, names)
 }

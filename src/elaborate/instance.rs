@@ -7,7 +7,7 @@ use super::{
     value::{self, Data, Tensor, Value, size},
 };
 use crate::{
-    diagnostic::{Diagnostic, Result, Span},
+    diagnostic::{Diagnostic, Diagnostics, Note, Result, Span},
     ir::Origin,
     language::{
         expression::{Expr, ExprKind, Spanned},
@@ -20,10 +20,13 @@ use std::rc::Rc;
 pub struct Invocation<'a> {
     pub file: &'a GraphFile,
     pub path: Path,
-    pub args: Vec<Value>,
+    /// One per tensor; none for one that a mistake keeps from its value.
+    pub args: Vec<Option<Value>>,
     pub params: Vec<(Spanned<String>, Value)>,
     /// The call, or the reference in a recipe.
     pub span: Span,
+    /// Where the graph is named, so where its params are given.
+    pub chosen: Span,
 }
 
 /// A declared size and the size that is there.
@@ -35,21 +38,17 @@ struct Size<'f> {
 }
 
 impl Elaborator<'_> {
-    /// The outputs of a graph, by name, in the order of the file.
+    /// The outputs of a graph, by name, in the order of the file. All mistakes that do not follow from one another are
+    /// recorded.
     pub fn instantiate(&mut self, invocation: Invocation) -> Result<Vec<(String, Value)>> {
         let path = invocation.path.clone();
         let span = invocation.span.clone();
         let origin = self.rewriter.origin().clone();
         let outputs = self.nested(&span, |this| this.inside(invocation));
         self.rewriter.set_origin(origin);
-        outputs.map_err(|mut errors| {
-            for error in &mut errors.0 {
-                let inner = error.instance.is_some() || path.text().is_empty();
-                if !inner {
-                    error.instance = Some(path.text().to_string());
-                }
-            }
-            errors
+        outputs.map_err(|errors| {
+            self.record(&path, errors);
+            Diagnostics::follows()
         })
     }
 
@@ -60,21 +59,38 @@ impl Elaborator<'_> {
             args,
             params,
             span,
+            chosen,
         } = invocation;
         let listed = self.enter(file, &path);
         let weights = self.weights.len();
         let mut frame = Frame::new(file, path);
-        self.bind_params(&mut frame, params, &span)?;
-        self.bind_inputs(&mut frame, args, &span)?;
+        self.bind_params(&mut frame, params, &chosen);
+        let outer = (span.file != chosen.file).then_some(&chosen);
+        if let Err(mut errors) = self.bind_inputs(&mut frame, args, &span) {
+            // The graph that does not fit was chosen elsewhere.
+            for error in &mut errors.0 {
+                error.notes.extend(outer.map(|chosen| Note {
+                    text: format!("the choice of {}", file.name),
+                    span: Some(chosen.clone()),
+                }));
+            }
+            return Err(errors);
+        }
         self.check_required(&mut frame)?;
         for weight in &file.weights {
-            self.settle_name(&mut frame, &weight.name.value)?;
+            self.settle_name(&mut frame, &weight.name.value);
         }
         let mut outputs = Vec::new();
         for output in &file.outputs {
-            let value = self.output(&mut frame, output)?;
-            outputs.push((output.name.value.clone(), value));
+            match self.output(&mut frame, output) {
+                Ok(value) => outputs.push((output.name.value.clone(), value)),
+                Err(errors) => self.record(&frame.path, errors),
+            }
         }
+        if outputs.len() < file.outputs.len() {
+            return Err(Diagnostics::follows());
+        }
+        self.check_advice(&mut frame)?;
         if let Some(listed) = listed {
             let created = self.weights[weights..].iter();
             self.instances[listed].parameters = created.map(super::Weight::len).sum();
@@ -120,7 +136,7 @@ impl Elaborator<'_> {
     fn bind_inputs<'f>(
         &mut self,
         frame: &mut Frame<'f>,
-        args: Vec<Value>,
+        args: Vec<Option<Value>>,
         span: &Span,
     ) -> Result<()> {
         let file = frame.file;
@@ -136,7 +152,13 @@ impl Elaborator<'_> {
             return Err(error.note_at("the graph", &file.span).into());
         }
         let mut sizes = Vec::new();
+        let mut broken = Vec::new();
         for (input, arg) in file.inputs.iter().zip(args) {
+            let Some(arg) = arg else {
+                frame.broken.insert(&input.name.value);
+                broken.push(input);
+                continue;
+            };
             match &arg.data {
                 Data::Tensor(tensor) => self.match_axes(frame, input, tensor, span, &mut sizes)?,
                 // A number may stand for a tensor: no position bias is 0.
@@ -164,9 +186,23 @@ impl Elaborator<'_> {
                 frame.values.insert(name, size(*got, source));
             }
         }
-        sizes
-            .iter()
-            .try_for_each(|size| self.check_size(frame, size))
+        // What only a broken input could tell is broken with it.
+        for name in broken.iter().flat_map(|input| input.exprs()) {
+            if let ExprKind::Name(name) = &name.kind
+                && !frame.values.contains_key(name.as_str())
+            {
+                frame.broken.insert(name);
+            }
+        }
+        let has_rest = |input: &&TensorDecl| matches!(input.dims.first(), Some(Dim::Rest(_)));
+        frame.rest_broken = frame.rest.is_none() && broken.iter().any(has_rest);
+        let mut found = Vec::new();
+        for size in &sizes {
+            if let Err(errors) = self.check_size(frame, size) {
+                found.extend(errors.0);
+            }
+        }
+        Diagnostics::unless(found, ())
     }
 
     /// Pairs the declared axes of an input with those of the tensor.
@@ -246,8 +282,11 @@ impl Elaborator<'_> {
     /// The value of an output, its shape checked. Sizes read from now on are told as the output declares them.
     fn output<'f>(&mut self, frame: &mut Frame<'f>, output: &'f TensorDecl) -> Result<Value> {
         let name = &output.name;
-        self.settle_name(frame, &name.value)?;
+        self.settle_name(frame, &name.value);
         let value = frame.lookup(&name.value, &name.span)?;
+        if frame.rest_broken && matches!(output.dims.first(), Some(Dim::Rest(_))) {
+            return Err(Diagnostics::follows());
+        }
         for want in output.exprs() {
             self.settle(frame, want)?;
         }

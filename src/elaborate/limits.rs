@@ -2,7 +2,7 @@
 
 use super::Elaborator;
 use crate::{
-    diagnostic::{Diagnostic, Result, Span},
+    diagnostic::{Diagnostic, Diagnostics, Result, Span},
     ir::view::MAX_RANK,
 };
 
@@ -21,8 +21,8 @@ pub const MAX_LIST: usize = 1 << 16;
 pub const MAX_TABLE: usize = 1 << 24;
 /// Elements of a product that is only summed up: never stored, but its size is counted with.
 const MAX_VIRTUAL: usize = 1 << 52;
-/// Errors of one kind that are reported at once.
-pub const REPORTED: usize = 8;
+/// Errors that are reported at once.
+pub const REPORTED: usize = 20;
 
 /// How much of each was used.
 #[derive(Debug, Default)]
@@ -30,12 +30,18 @@ pub struct Used {
     uses: usize,
     nesting: usize,
     depth: usize,
+    /// Nothing more is evaluated: a limit was met, and what is beyond it would meet it again.
+    pub up: bool,
 }
 
 impl Elaborator<'_> {
     /// Runs `f` one expression further down.
     pub fn deeper<T>(&mut self, at: &Span, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.used.up {
+            return Err(Diagnostics::follows());
+        }
         if self.used.depth == MAX_DEPTH {
+            self.used.up = true;
             let message = format!("expressions nest more than {MAX_DEPTH} deep here");
             return Err(too_deep(message, at));
         }
@@ -48,12 +54,14 @@ impl Elaborator<'_> {
     /// Runs `f` inside one more graph.
     pub fn nested<T>(&mut self, at: &Span, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.used.nesting == MAX_NESTING {
+            self.used.up = true;
             let message = format!("graphs call each other more than {MAX_NESTING} deep here");
             return Err(too_deep(message, at));
         }
         self.used.uses += 1;
         self.check_nodes(at)?;
         if self.used.uses > MAX_USES {
+            self.used.up = true;
             let message = format!("the model uses graphs more than {MAX_USES} times");
             return Err(Diagnostic::error("too-large", message).at(at).into());
         }
@@ -63,10 +71,11 @@ impl Elaborator<'_> {
         result
     }
 
-    pub fn check_nodes(&self, at: &Span) -> Result<()> {
+    pub fn check_nodes(&mut self, at: &Span) -> Result<()> {
         if self.rewriter.graph().graph.node_count() <= MAX_NODES {
             return Ok(());
         }
+        self.used.up = true;
         let message = format!("the graph has more than {MAX_NODES} nodes");
         Err(Diagnostic::error("too-large", message).at(at).into())
     }
@@ -104,7 +113,7 @@ impl Elaborator<'_> {
     }
 }
 
-fn too_deep(message: String, at: &Span) -> crate::diagnostic::Diagnostics {
+fn too_deep(message: String, at: &Span) -> Diagnostics {
     Diagnostic::error("too-deep", message)
         .at(at)
         .help("does a graph call itself?")

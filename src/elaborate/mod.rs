@@ -11,6 +11,7 @@ mod eval;
 mod initial;
 mod instance;
 mod limits;
+mod model;
 mod names;
 mod number;
 mod params;
@@ -24,11 +25,7 @@ mod weights;
 
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Result, Span},
-    ir::{
-        self, Graph, Rewriter, new_graph,
-        ops::{Init, InputKind},
-        read, roots,
-    },
+    ir::{Graph, Rewriter, new_graph, ops::Init},
     language::{
         expression::{Expr, Spanned},
         graph_file::GraphFile,
@@ -39,11 +36,12 @@ use crate::{
 pub use alone::{elaborate_alone, elaborate_on};
 pub use initial::initial;
 
-use instance::Invocation;
 use scope::Path;
-use source::Source;
-use std::{collections::HashMap, rc::Rc, sync::Arc};
-use value::{Data, Tensor, Value};
+use std::{collections::HashMap, sync::Arc};
+use value::Value;
+
+/// The input that every model takes.
+const IMAGE: &str = "image";
 
 /// What the graph is elaborated for.
 pub struct Setting<'a> {
@@ -88,6 +86,21 @@ pub struct Elaborated {
     pub weights: Vec<Weight>,
     /// Every use of a graph that has a path, in the order of their first evaluation, outer before inner.
     pub instances: Vec<Instance>,
+    /// What the caller feeds besides `image`, by name.
+    pub feeds: Vec<Feed>,
+    /// Advice of the graph files that the model does not follow.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A named input of the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    pub name: String,
+    pub dims: Vec<usize>,
+    /// Where it is asked for first.
+    pub span: Span,
+    /// The instance that asks.
+    pub instance: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -121,13 +134,40 @@ pub struct Instance {
 pub fn elaborate(library: &Library, model: &GraphRef, setting: &Setting) -> Result<Elaborated> {
     let mut graph = new_graph(setting.batch);
     let mut elaborator = Elaborator::new(library, setting, &mut graph);
-    elaborator.model(model)?;
-    let (weights, instances) = (elaborator.weights, elaborator.instances);
+    if let Err(errors) = elaborator.model(model) {
+        elaborator.record(&Path::top(), errors);
+    }
+    let Elaborator {
+        weights,
+        instances,
+        mut feeds,
+        warnings,
+        found,
+        ..
+    } = elaborator;
+    if !found.is_empty() {
+        return Err(Diagnostics(found).in_order());
+    }
+    feeds.retain(|feed| feed.name != IMAGE);
     Ok(Elaborated {
         graph,
         weights,
         instances,
+        feeds,
+        warnings,
     })
+}
+
+/// What is wrong with a model as a recipe writes it, before anything is called: graphs and params that do not exist, values
+/// of another type or out of range.
+pub fn check_written(library: &Library, model: &GraphRef) -> Vec<Diagnostic> {
+    let setting = Setting::training(1, 1);
+    let mut graph = new_graph(1);
+    let mut elaborator = Elaborator::new(library, &setting, &mut graph);
+    match elaborator.recipe_graph(model) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.0,
+    }
 }
 
 impl Elaborated {
@@ -163,10 +203,12 @@ pub struct Elaborator<'e> {
     /// Where each weight is declared, in the order of `weights`.
     declared: Vec<Span>,
     instances: Vec<Instance>,
-    feeds: HashMap<String, (Vec<usize>, Span)>,
+    feeds: Vec<Feed>,
     /// How many tensors were drawn at a path.
     draws: HashMap<Arc<str>, usize>,
     used: limits::Used,
+    found: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl<'e> Elaborator<'e> {
@@ -178,121 +220,34 @@ impl<'e> Elaborator<'e> {
             weights: Vec::new(),
             declared: Vec::new(),
             instances: Vec::new(),
-            feeds: HashMap::new(),
+            feeds: Vec::new(),
             draws: HashMap::new(),
             used: limits::Used::default(),
+            found: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
-    fn model(&mut self, model: &GraphRef) -> Result<()> {
-        let top = self.recipe_graph(model)?;
-        let file = self.graph_file(&top.graph)?;
-        if let [image] = file.inputs.as_slice()
-            && image.name.value == "image"
-        {
-            let args = vec![self.image(&model.graph.span)?];
-            let outputs = self.instantiate(Invocation {
-                file: &file,
-                path: Path::top(),
-                args,
-                params: top.params.clone(),
-                span: model.span.clone(),
-            })?;
-            return self.finish(&file, &outputs);
-        }
-        let names: Vec<_> = file.inputs.iter().map(|i| i.name.value.as_str()).collect();
-        let message = format!(
-            "a model takes `image` and nothing else, {} takes {}",
-            file.name,
-            one_or_more(&names, "nothing")
-        );
-        Err(Diagnostic::error("wrong-inputs", message)
-            .at(&model.graph.span)
-            .into())
-    }
-
-    fn image(&mut self, span: &Span) -> Result<Value> {
-        let Setting {
-            batch, size, chans, ..
-        } = *self.setting;
-        let dims = [batch, chans, size, size];
-        self.check_shape(&dims, span)?;
-        let side = match &self.setting.size_span {
-            Some(span) => Source::written(span),
-            None => Source::given("the size of the images"),
-        };
-        let axes = vec![
-            Source::batch(),
-            Source::given("the channels of an image"),
-            side.clone(),
-            side,
-        ];
-        let value = self.rewriter.input("image", &dims, InputKind::Feed);
-        self.feeds
-            .insert("image".into(), (dims.to_vec(), span.clone()));
-        let data = Data::Tensor(Rc::new(Tensor { value, axes }));
-        Ok(Value {
-            data,
-            source: Source::unknown(),
-        })
-    }
-
-    /// Makes the outputs roots, and sees that every weight is of use.
-    fn finish(&mut self, file: &GraphFile, outputs: &[(String, Value)]) -> Result<()> {
-        for (i, ((name, value), declared)) in outputs.iter().zip(&file.outputs).enumerate() {
-            let Some(tensor) = value.tensor() else {
-                let message = format!("the output `{name}` of a model is a tensor, got {value}");
-                return Err(Diagnostic::error("wrong-type", message)
-                    .at(&declared.name.span)
-                    .into());
+    /// Keeps errors, told as those of the instance unless an inner one has claimed them.
+    fn record(&mut self, path: &Path, errors: Diagnostics) {
+        for mut error in errors.0 {
+            // The same number in another expression, for the same reason.
+            let same = |told: &Diagnostic| {
+                let alike = told.notes == error.notes && !error.notes.is_empty();
+                told.message == error.message && (alike || error.code == "too-large")
             };
-            let first = i == 0;
-            if first && !tensor.dims().is_empty() {
-                let message = format!(
-                    "the first output is what training minimises, one number; `{name}` is {}",
-                    value.describe()
-                );
-                return Err(Diagnostic::error("not-an-objective", message)
-                    .at(&declared.name.span)
-                    .into());
+            if self.found.iter().any(same) {
+                continue;
             }
-            if !first && name == roots::LOSS {
-                let message = "`loss` names the first output, so no other can have the name";
-                return Err(Diagnostic::error("name-taken", message)
-                    .at(&declared.name.span)
-                    .into());
+            if self.found.len() == limits::REPORTED {
+                self.used.up = true;
+                return;
             }
-            let root = if first { roots::LOSS } else { name };
-            self.rewriter.add_root(root, &tensor.value);
+            if error.instance.is_none() && !path.text().is_empty() {
+                error.instance = Some(path.text().to_string());
+            }
+            self.found.push(error);
         }
-        self.check_weights_serve()?;
-        self.rewriter.remove_dead();
-        Ok(())
-    }
-
-    /// A weight that the loss does not depend on would never be trained.
-    fn check_weights_serve(&self) -> Result<()> {
-        let graph = self.rewriter.graph();
-        let loss = ir::meta(graph).roots.iter().find(|r| r.name == roots::LOSS);
-        let needed = read::ancestors(graph, loss.map(|root| root.node));
-        let serving = |weight: &Weight| {
-            needed.iter().any(|&node| {
-                let input = ir::ops::own::<ir::ops::Input>(graph, node);
-                input.is_some_and(|input| input.name == weight.name)
-            })
-        };
-        let idle = self
-            .weights
-            .iter()
-            .zip(&self.declared)
-            .filter(|(weight, _)| !serving(weight));
-        let found = idle.map(|(weight, span)| {
-            let message = format!("the loss does not depend on the weight `{}`", weight.name);
-            Diagnostic::error("idle-weight", message)
-                .at(span)
-                .help("`when: …` says under which condition there is such a weight")
-        });
-        Diagnostics::unless(found.take(limits::REPORTED).collect(), ())
     }
 
     /// A graph file by its name, which stands in a recipe or in another graph file.
@@ -323,7 +278,9 @@ fn about(
     parts: &[(&Expr, &Value)],
 ) -> Diagnostic {
     let error = Diagnostic::error(code, message).at(&expr.span);
-    let told = parts.iter().filter(|(part, _)| !is_literal(part));
+    let told = parts
+        .iter()
+        .filter(|(part, value)| !is_literal(part) && value.tensor().is_none());
     told.fold(error, |error, (part, value)| {
         value.source.explain(error, &part.to_string(), value)
     })
@@ -331,5 +288,8 @@ fn about(
 
 fn is_literal(expr: &Expr) -> bool {
     use crate::language::expression::ExprKind::*;
-    matches!(expr.kind, Int(_) | Float(_) | Text(_) | Bool(_) | Null)
+    match &expr.kind {
+        List(items) => items.iter().all(is_literal),
+        kind => matches!(kind, Int(_) | Float(_) | Text(_) | Bool(_) | Null),
+    }
 }

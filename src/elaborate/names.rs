@@ -9,7 +9,7 @@ use super::{
     value::{Data, Value},
 };
 use crate::{
-    diagnostic::{Diagnostic, Result, Span},
+    diagnostic::{Diagnostic, Diagnostics, Result, Span},
     ir::Origin,
     language::{
         expression::{Expr, ExprKind},
@@ -22,31 +22,43 @@ impl Elaborator<'_> {
     /// Gives a value to every name that an expression reaches.
     pub fn settle<'f>(&mut self, frame: &mut Frame<'f>, expr: &'f Expr) -> Result<()> {
         while let Some(goal) = self.unsettled(frame, expr)? {
-            self.settle_goal(frame, goal)?;
+            self.settle_goal(frame, goal);
         }
         Ok(())
     }
 
     /// Gives a value to one weight or step.
-    pub fn settle_name<'f>(&mut self, frame: &mut Frame<'f>, name: &str) -> Result<()> {
-        match frame.goal(name) {
-            Some(goal) => self.settle_goal(frame, goal),
-            None => Ok(()),
+    pub fn settle_name<'f>(&mut self, frame: &mut Frame<'f>, name: &str) {
+        if let Some(goal) = frame.goal(name) {
+            self.settle_goal(frame, goal);
         }
     }
 
-    fn settle_goal<'f>(&mut self, frame: &mut Frame<'f>, goal: Goal<'f>) -> Result<()> {
+    /// A goal that a mistake keeps from its value is broken from then on; the others go on.
+    fn settle_goal<'f>(&mut self, frame: &mut Frame<'f>, goal: Goal<'f>) {
         let mut open = vec![goal];
         while let Some(&goal) = open.last() {
-            match self.needed(frame, goal)? {
-                Some(first) => open.push(first),
-                None => {
-                    self.reach(frame, goal)?;
+            match self.advance(frame, goal) {
+                Ok(Some(first)) => open.push(first),
+                Ok(None) => {
+                    open.pop();
+                }
+                Err(errors) => {
+                    self.record(&frame.path, errors);
+                    frame.broken.insert(goal.name());
                     open.pop();
                 }
             }
         }
-        Ok(())
+    }
+
+    /// What the goal still needs, or nothing once it has its value.
+    fn advance<'f>(&mut self, frame: &mut Frame<'f>, goal: Goal<'f>) -> Result<Option<Goal<'f>>> {
+        let first = self.needed(frame, goal)?;
+        if first.is_none() {
+            self.reach(frame, goal)?;
+        }
+        Ok(first)
     }
 
     /// What has to have a value before the goal is evaluated; the library has seen that nothing needs itself.
@@ -154,24 +166,34 @@ impl Elaborator<'_> {
         let mut prev = self.eval(frame, from, None)?;
         // A fold inside the expressions of a fold brings its own.
         let outer = ["prev", "i"].map(|name| (name, frame.values.remove(name)));
+        let mut folded = Ok(());
         for i in 0..n {
             let turn = Source::from_named(&each.span, vec![]);
             let index = Value {
                 data: Data::Int(i),
                 source: turn,
             };
-            frame.values.insert("prev", prev);
+            frame.values.insert("prev", prev.clone());
             frame.values.insert("i", index);
-            self.deeper(&each.span, |this| this.settle(frame, each))?;
-            let path = path.step(&i.to_string());
-            self.stand_at(&path);
-            prev = self.eval(frame, each, Some(&path))?;
+            match self.turn(frame, each, &path.step(&i.to_string())) {
+                Ok(value) => prev = value,
+                Err(errors) => {
+                    folded = Err(errors);
+                    break;
+                }
+            }
         }
         for (name, value) in outer {
             frame.values.remove(name);
             frame.values.extend(value.map(|value| (name, value)));
         }
-        Ok(prev)
+        folded.map(|()| prev)
+    }
+
+    fn turn<'f>(&mut self, frame: &mut Frame<'f>, each: &'f Expr, path: &Path) -> Result<Value> {
+        self.deeper(&each.span, |this| this.settle(frame, each))?;
+        self.stand_at(path);
+        self.eval(frame, each, Some(path))
     }
 
     /// Nodes made from now on come from here.
@@ -188,6 +210,9 @@ impl Frame<'_> {
     pub fn lookup(&self, name: &str, span: &Span) -> Result<Value> {
         if let Some(value) = self.values.get(name) {
             return Ok(value.clone());
+        }
+        if self.broken.contains(name) {
+            return Err(Diagnostics::follows());
         }
         if let Some(graph) = self.graphs.get(name) {
             return Ok(Value::written(

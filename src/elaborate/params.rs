@@ -7,10 +7,11 @@ use super::{
     value::{Data, Value},
 };
 use crate::{
-    diagnostic::{Diagnostic, Result, Span},
+    diagnostic::{Diagnostic, Diagnostics, Result, Span},
     language::{
         expression::{self, Spanned},
         graph_file::{GraphFile, Param, ParamKind},
+        yaml,
     },
 };
 
@@ -20,39 +21,42 @@ impl Elaborator<'_> {
         &mut self,
         frame: &mut Frame<'f>,
         mut given: Vec<(Spanned<String>, Value)>,
-        span: &Span,
-    ) -> Result<()> {
+        chosen: &Span,
+    ) {
+        let mut missing = Vec::new();
         for param in &frame.file.params {
             let name = &param.name;
             let place = given.iter().position(|(key, _)| key.value == name.value);
             let value = match (place, &param.default) {
-                (Some(place), _) => given.swap_remove(place).1,
-                (None, Some(default)) => self.eval(frame, default, None)?,
+                (Some(place), _) => Ok(given.swap_remove(place).1),
+                (None, Some(default)) => self.eval(frame, default, None),
                 (None, None) => {
-                    let message = format!("{} needs `{}`", frame.file.name, name.value);
-                    let error = Diagnostic::error("missing-param", message).at(span);
-                    let what = match &param.doc {
-                        Some(doc) => format!("{}, {}: {doc};", name.value, param.kind),
-                        None => format!("{}, {};", name.value, param.kind),
-                    };
-                    return Err(error.note_at(what, &name.span).into());
+                    missing.push(param);
+                    Err(Diagnostics::follows())
                 }
             };
-            let value = self.accept(frame.file, param, value)?;
-            match value.data {
-                Data::Graph(graph) => {
-                    frame.graphs.insert(&name.value, graph);
-                }
-                _ => {
-                    frame.values.insert(&name.value, value);
+            match value.and_then(|value| self.accept(frame.file, param, value)) {
+                Ok(value) => match value.data {
+                    Data::Graph(graph) => {
+                        frame.graphs.insert(&name.value, graph);
+                    }
+                    _ => {
+                        frame.values.insert(&name.value, value);
+                    }
+                },
+                Err(errors) => {
+                    self.record(&frame.path, errors);
+                    frame.broken.insert(&name.value);
                 }
             }
         }
-        Ok(())
+        if !missing.is_empty() {
+            self.record(&frame.path, missing_params(frame.file, &missing, chosen));
+        }
     }
 
     /// The value as the param's type has it.
-    fn accept(&mut self, file: &GraphFile, param: &Param, value: Value) -> Result<Value> {
+    pub fn accept(&mut self, file: &GraphFile, param: &Param, value: Value) -> Result<Value> {
         let source = value.source.clone();
         let data = match (&param.kind, &value.data) {
             (_, Data::Null) if param.nullable => Data::Null,
@@ -92,6 +96,7 @@ impl Elaborator<'_> {
             params: vec![],
             inputs: vec![],
             require: vec![],
+            advise: vec![],
             weights: vec![],
             steps: vec![],
             outputs: vec![],
@@ -137,6 +142,25 @@ impl Elaborator<'_> {
     }
 }
 
+fn missing_params(file: &GraphFile, missing: &[&Param], chosen: &Span) -> Diagnostics {
+    let names: Vec<_> = missing.iter().map(|p| p.name.value.as_str()).collect();
+    let message = format!(
+        "{} needs {}",
+        file.name,
+        super::one_or_more(&names, "nothing")
+    );
+    let error = Diagnostic::error("missing-param", message).at(chosen);
+    let told = missing.iter().fold(error, |error, param| {
+        let name = &param.name;
+        let what = match &param.doc {
+            Some(doc) => format!("{}, {}: {doc};", name.value, param.kind),
+            None => format!("{}, {};", name.value, param.kind),
+        };
+        error.note_at(what, &name.span)
+    });
+    told.into()
+}
+
 /// The data as the kind has it; an integer is a float where a float is wanted.
 fn fitting(kind: &ParamKind, data: &Data) -> Option<Data> {
     let float = |data: &Data| match data {
@@ -168,7 +192,7 @@ fn fitting(kind: &ParamKind, data: &Data) -> Option<Data> {
     }
 }
 
-fn wrong_type(file: &GraphFile, param: &Param, value: &Value) -> crate::diagnostic::Diagnostics {
+fn wrong_type(file: &GraphFile, param: &Param, value: &Value) -> Diagnostics {
     let message = format!(
         "`{}` of {} is {}, got {}",
         param.name.value,
@@ -185,6 +209,13 @@ fn wrong_type(file: &GraphFile, param: &Param, value: &Value) -> crate::diagnost
         (ParamKind::Graph, Data::Text(text)) => {
             error.help(format!("write {{ graph: {} }}", &**text))
         }
+        (
+            ParamKind::Int | ParamKind::Float | ParamKind::Ints | ParamKind::Floats,
+            Data::Text(text),
+        ) => match yaml::number_help(text) {
+            Some(help) => error.help(help),
+            None => error,
+        },
         _ => error,
     };
     point(error, param, value)
@@ -205,7 +236,7 @@ fn described(kind: &ParamKind) -> String {
 }
 
 /// Points at where the value was written, and if it was worked out, at the param.
-fn point(error: Diagnostic, param: &Param, value: &Value) -> crate::diagnostic::Diagnostics {
+fn point(error: Diagnostic, param: &Param, value: &Value) -> Diagnostics {
     match value.source.span() {
         Some(span) => error.at(span).note_at("the param", &param.name.span),
         None => {

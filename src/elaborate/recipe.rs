@@ -2,11 +2,11 @@
 
 use super::{
     Elaborator,
-    calls::check_params,
+    calls::unknown_param,
     value::{Data, Partial, Value},
 };
 use crate::{
-    diagnostic::Result,
+    diagnostic::{Diagnostics, Result},
     language::expression::Spanned,
     recipe::{self, GraphRef},
 };
@@ -14,22 +14,37 @@ use std::rc::Rc;
 
 impl Elaborator<'_> {
     /// A reference to a graph, its params checked against those the graph has.
-    pub fn recipe_graph(&self, of: &GraphRef) -> Result<Rc<Partial>> {
-        check_params(
-            &*self.graph_file(&of.graph)?,
-            of.params.iter().map(|p| &p.0),
-        )?;
-        let params = of.params.iter().map(|(name, value)| {
-            let value = self.recipe_value(value)?;
-            Ok((name.clone(), value))
-        });
-        Ok(Rc::new(Partial {
-            graph: of.graph.clone(),
-            params: params.collect::<Result<_>>()?,
-        }))
+    ///
+    /// # Errors
+    /// Every mistake in it and in the references inside it.
+    pub fn recipe_graph(&mut self, of: &GraphRef) -> Result<Rc<Partial>> {
+        let mut found = Vec::new();
+        let file = match self.graph_file(&of.graph) {
+            Ok(file) => Some(file),
+            Err(errors) => {
+                found.extend(errors.0);
+                None
+            }
+        };
+        let mut params = Vec::new();
+        for (name, value) in &of.params {
+            let read = self.recipe_value(value).and_then(|value| match &file {
+                None => Ok(value),
+                Some(file) => match file.param(&name.value) {
+                    Some(param) => self.accept(file, param, value),
+                    None => Err(unknown_param(file, name).into()),
+                },
+            });
+            match read {
+                Ok(value) => params.push((name.clone(), value)),
+                Err(errors) => found.extend(errors.0),
+            }
+        }
+        let graph = of.graph.clone();
+        Diagnostics::unless(found, Rc::new(Partial { graph, params }))
     }
 
-    fn recipe_value(&self, of: &Spanned<recipe::Value>) -> Result<Value> {
+    fn recipe_value(&mut self, of: &Spanned<recipe::Value>) -> Result<Value> {
         let data = match &of.value {
             recipe::Value::Null => Data::Null,
             recipe::Value::Bool(value) => Data::Bool(*value),

@@ -76,6 +76,10 @@ pub struct Frame<'f> {
     pub off: HashSet<&'f str>,
     /// What `...` stands for.
     pub rest: Option<Vec<(usize, Source)>>,
+    /// Whether only an input without a value could tell that.
+    pub rest_broken: bool,
+    /// Names that have no value because of a mistake that was told. What needs them is passed over in silence.
+    pub broken: HashSet<&'f str>,
 }
 
 /// A name that stands for an expression not evaluated yet.
@@ -83,6 +87,15 @@ pub struct Frame<'f> {
 pub enum Goal<'f> {
     Weight(&'f WeightDecl),
     Step(&'f Step),
+}
+
+impl<'f> Goal<'f> {
+    pub fn name(self) -> &'f str {
+        match self {
+            Goal::Weight(weight) => &weight.name.value,
+            Goal::Step(step) => &step.name.value,
+        }
+    }
 }
 
 impl<'f> Frame<'f> {
@@ -94,12 +107,15 @@ impl<'f> Frame<'f> {
             graphs: HashMap::new(),
             off: HashSet::new(),
             rest: None,
+            rest_broken: false,
+            broken: HashSet::new(),
         }
     }
 
     /// What has to be evaluated before the name has a value. `None` where it has one, or never will.
     pub fn goal(&self, name: &str) -> Option<Goal<'f>> {
-        if self.values.contains_key(name) || self.off.contains(name) {
+        let settled = self.values.contains_key(name) || self.off.contains(name);
+        if settled || self.broken.contains(name) {
             return None;
         }
         let weights = self.file.weights.iter();

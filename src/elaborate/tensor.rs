@@ -299,6 +299,6 @@ fn number(expr: &Expr, parts: &[(&Expr, &Value)], n: f64) -> Result<f32> {
     if narrow.is_finite() {
         return Ok(narrow);
     }
-    let message = format!("{n} is more than an f32 holds");
+    let message = format!("{n:e} is more than an f32 holds");
     Err(about("too-large", message, expr, parts).into())
 }

@@ -100,6 +100,10 @@ impl Elaborator<'_> {
     pub fn axis_size(&self, expr: &Expr, value: &Value) -> Result<usize> {
         match value.data {
             Data::Int(n) if (1..=i32::MAX as i64).contains(&n) => Ok(n as usize),
+            Data::Int(n) if n > 0 => {
+                let message = format!("the size of an axis is at most {}, got {n}", i32::MAX);
+                Err(super::about("too-large", message, expr, &[(expr, value)]).into())
+            }
             _ => {
                 let message = format!(
                     "the size of an axis is a whole number from 1, got {}",

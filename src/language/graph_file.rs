@@ -1,4 +1,4 @@
-//! A graph file: seven keys, `doc params inputs require weights steps outputs`.
+//! A graph file: eight keys, `doc params inputs require advise weights steps outputs`.
 
 mod check;
 mod order;
@@ -9,17 +9,33 @@ use super::{
     expression::{Expr, Spanned},
     yaml,
 };
-use crate::diagnostic::{Diagnostics, Result, SourceFile, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Result, SourceFile, Span};
 use std::sync::Arc;
 
 /// Parses and checks a graph file by all rules that need neither another file nor values. The mistakes of a file are
 /// reported together, in its order; what a broken part would make look unused is not held against it.
 pub fn parse(file: &Arc<SourceFile>, name: &str) -> Result<GraphFile> {
+    parse_with(file, name, |_| Vec::new())
+}
+
+/// As [`parse`], and reports what `check` has against the file together with the other mistakes.
+pub fn parse_with(
+    file: &Arc<SourceFile>,
+    name: &str,
+    check: impl FnOnce(&GraphFile) -> Vec<Diagnostic>,
+) -> Result<GraphFile> {
     let root = yaml::parse(&Span::new(file, 0..file.text.len()))?;
     let (graph, mut found) = reader::read(&root, name);
-    found.extend(check::check(&graph, found.is_empty()));
-    found.sort_by_key(|one| one.span.as_ref().map(|span| span.range.start));
-    Diagnostics::unless(found, graph)
+    // A section under a wrong key takes its names with it.
+    let whole = |one: &Diagnostic| !matches!(one.code, "unknown-key" | "wrong-kind");
+    if found.iter().all(whole) {
+        found.extend(check::check(&graph, found.is_empty()));
+    }
+    found.extend(check(&graph));
+    if found.is_empty() {
+        return Ok(graph);
+    }
+    Err(Diagnostics(found).in_order())
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +48,7 @@ pub struct GraphFile {
     pub params: Vec<Param>,
     pub inputs: Vec<TensorDecl>,
     pub require: Vec<Expr>,
+    pub advise: Vec<Advice>,
     pub weights: Vec<WeightDecl>,
     pub steps: Vec<Step>,
     pub outputs: Vec<TensorDecl>,
@@ -62,6 +79,14 @@ pub enum ParamKind {
     Ints,
     Floats,
     OneOf(Vec<String>),
+}
+
+/// A condition that should hold, though the graph works without it.
+#[derive(Debug, Clone)]
+pub struct Advice {
+    pub should: Expr,
+    /// Why, in one sentence.
+    pub since: String,
 }
 
 /// A tensor among `inputs` or `outputs` with its dimensions.
@@ -124,6 +149,7 @@ impl GraphFile {
         defaults
             .chain(self.inputs.iter().flat_map(TensorDecl::exprs))
             .chain(&self.require)
+            .chain(self.advise.iter().map(|advice| &advice.should))
             .chain(weights)
             .chain(steps)
             .chain(self.outputs.iter().flat_map(TensorDecl::exprs))

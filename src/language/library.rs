@@ -6,13 +6,16 @@ use super::{
     names::BUILTINS,
     yaml,
 };
-use crate::diagnostic::{Diagnostic, Diagnostics, Result, SourceFile, nearest};
+use crate::diagnostic::{Diagnostic, Result, SourceFile, nearest};
 use include_dir::{Dir, include_dir};
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// Unknown calls of a file that are reported; each is compared with every name there is.
+const ENOUGH: usize = 20;
 
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/graphs");
 
@@ -73,8 +76,8 @@ impl Library {
         if !self.names.contains(name) {
             return Err(self.unknown(name, []).into());
         }
-        let graph = graph_file::parse(&self.source(name)?, name)?;
-        Diagnostics::unless(self.unknown_calls(&graph), Arc::new(graph))
+        let source = self.source(name)?;
+        graph_file::parse_with(&source, name, |graph| self.unknown_calls(graph)).map(Arc::new)
     }
 
     fn source(&self, name: &str) -> Result<Arc<SourceFile>> {
@@ -107,11 +110,14 @@ impl Library {
             .collect();
         let mut found = Vec::new();
         for expr in graph.exprs() {
+            if found.len() >= ENOUGH {
+                break;
+            }
             expr.walk(&mut |part| {
                 if let ExprKind::Call { function, .. } = &part.kind {
                     let name = function.value.as_str();
                     let known = BUILTINS.contains(&name) || params.contains(&name);
-                    if !known && !self.names.contains(name) {
+                    if !known && !self.names.contains(name) && found.len() < ENOUGH {
                         let callable = params.iter().chain(BUILTINS).copied();
                         found.push(self.unknown(name, callable).at(&function.span));
                     }

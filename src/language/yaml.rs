@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Result, SourceFile, Span};
 use builder::Builder;
 pub use fields::Fields;
 use saphyr_parser::ScalarStyle;
-use std::{fs::File, io::Read, path::Path, sync::Arc};
+use std::{fs::File, io::Read, path::Path, string::FromUtf8Error, sync::Arc};
 
 const MAX_BYTES: usize = 1 << 20;
 
@@ -68,13 +68,56 @@ pub fn read(path: &Path, shown: &str) -> Result<Arc<SourceFile>> {
     if bytes.len() > MAX_BYTES {
         return Err(too_large(shown).into());
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        Diagnostic::error("not-utf8", format!("{shown} is not UTF-8 at byte {at}"))
-            .help("save it as UTF-8 text")
-    })?;
+    let text = String::from_utf8(bytes).map_err(|error| not_utf8(shown, &error))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok(SourceFile::new(shown, text))
+}
+
+/// Points at the first byte that is no UTF-8; the text shown has `\u{fffd}` there.
+fn not_utf8(shown: &str, error: &FromUtf8Error) -> Diagnostic {
+    let at = error.utf8_error().valid_up_to();
+    let bytes = error.as_bytes();
+    let file = SourceFile::new(shown, String::from_utf8_lossy(bytes));
+    let message = format!("the byte 0x{:02x} here is not UTF-8", bytes[at]);
+    let help = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this looks like UTF-16: save it as UTF-8 text",
+        _ => "save it as UTF-8 text",
+    };
+    Diagnostic::error("not-utf8", message)
+        .at(Span::new(
+            &file,
+            at..at + char::REPLACEMENT_CHARACTER.len_utf8(),
+        ))
+        .help(help)
+}
+
+/// What to do about a text that was meant as a number.
+pub fn number_help(text: &str) -> Option<String> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let lower = unsigned.to_ascii_lowercase();
+    if let Ok(number) = text.replace('_', "").parse::<f64>()
+        && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+    {
+        return Some(match number.is_finite() {
+            true if number.abs() >= 2f64.powi(63) => {
+                format!("a whole number is at most {}", i64::MAX)
+            }
+            true if text.contains('_') => format!("write {}", text.replace('_', "")),
+            true => "without quotes it is a number".to_owned(),
+            false => "no number is as large as that".to_owned(),
+        });
+    }
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)];
+    for (prefix, radix) in radix {
+        if let Some(digits) = lower.strip_prefix(prefix) {
+            let decimal = i64::from_str_radix(digits, radix).ok()?;
+            return Some(format!("numbers are written in decimal: {decimal}"));
+        }
+    }
+    let named = [".inf", "inf", "infinity", ".nan", "nan"];
+    named
+        .contains(&lower.as_str())
+        .then(|| "a number here is finite".to_owned())
 }
 
 fn too_large(shown: &str) -> Diagnostic {
@@ -102,7 +145,8 @@ fn refuse_odd_characters(source: &Span) -> Result<()> {
                 .help("YAML indents with spaces")
                 .fail();
         }
-        if c.is_control() && !matches!(c, '\t' | '\n' | '\r') {
+        let odd = c.is_control() || c == '\u{feff}';
+        if odd && !matches!(c, '\t' | '\n' | '\r') {
             let message = format!("the control character U+{:04X} is not text", c as u32);
             return Diagnostic::error("control-character", message)
                 .at(here())

@@ -1,11 +1,13 @@
 //! Rules that more than one key takes part in.
 
-use super::{Recipe, ScheduleName};
+use super::{Data, ScheduleName, Train, reader::Values};
 use crate::diagnostic::Diagnostic;
 
-pub fn check(recipe: &Recipe) -> Vec<Diagnostic> {
+pub fn check(data: &Data, train: &Train, values: &Values) -> Vec<Diagnostic> {
     let mut check = Check {
-        recipe,
+        data,
+        train,
+        values,
         found: Vec::new(),
     };
     check.crop();
@@ -15,21 +17,30 @@ pub fn check(recipe: &Recipe) -> Vec<Diagnostic> {
 }
 
 struct Check<'a> {
-    recipe: &'a Recipe,
+    data: &'a Data,
+    train: &'a Train,
+    values: &'a Values,
     found: Vec<Diagnostic>,
 }
 
 impl Check<'_> {
-    /// Reports a mistake at the first of the keys, with the values of all.
+    /// Reports a mistake at the first of the keys, with the values of all, unless one of them is wrong by itself.
     fn report(&mut self, message: String, keys: &[(&str, String)], help: &str) {
+        if keys
+            .iter()
+            .any(|(path, _)| self.values.broken.contains(path))
+        {
+            return;
+        }
+        let spans = &self.values.spans;
         let mut error = Diagnostic::error("keys-disagree", message).help(help);
-        let written = keys.iter().find_map(|(path, _)| self.recipe.span(path));
+        let written = keys.iter().find_map(|(path, _)| spans.get(path));
         if let Some(span) = written {
             error = error.at(span);
         }
         for (path, value) in keys {
             let fact = format!("{path} = {value}");
-            error = match self.recipe.span(path) {
+            error = match spans.get(path) {
                 Some(span) => error.note_at(fact, span),
                 None => error.note(format!("{fact}, the default")),
             };
@@ -38,7 +49,7 @@ impl Check<'_> {
     }
 
     fn crop(&mut self) {
-        let crop = &self.recipe.data.crop;
+        let crop = &self.data.crop;
         for (path, [low, high]) in [
             ("data.crop.scale", crop.scale),
             ("data.crop.ratio", crop.ratio),
@@ -52,7 +63,7 @@ impl Check<'_> {
     }
 
     fn batch(&mut self) {
-        let train = &self.recipe.train;
+        let train = self.train;
         let Some(micro) = train.micro_batch else {
             return;
         };
@@ -77,7 +88,7 @@ impl Check<'_> {
     }
 
     fn schedule(&mut self) {
-        let train = &self.recipe.train;
+        let train = self.train;
         let schedule = &train.schedule;
         let epochs = ("train.epochs", train.epochs.to_string());
         let warmup = (
@@ -125,12 +136,15 @@ impl Check<'_> {
         epochs: &(&str, String),
         warmup: &(&str, String),
     ) {
-        let train = &self.recipe.train;
+        let train = self.train;
         let at = &train.schedule.milestones;
         let (message, keys, help) = match (at.first(), at.last()) {
             (None, _) | (_, None) => (
                 "`multistep` without milestones never falls",
-                vec![milestones.clone()],
+                vec![
+                    milestones.clone(),
+                    ("train.schedule.name", "multistep".to_owned()),
+                ],
                 "name the epochs, or take the schedule `constant`",
             ),
             _ if !at.is_sorted_by(|a, b| a < b) => (

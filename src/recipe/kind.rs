@@ -3,7 +3,7 @@
 use super::fields::Field;
 use crate::{
     diagnostic::Diagnostic,
-    language::yaml::{Literal, Node, NodeKind},
+    language::yaml::{Literal, Node, NodeKind, number_help},
 };
 use serde_yaml::Value;
 use std::fmt;
@@ -51,11 +51,16 @@ pub fn read(field: &Field, node: &Node, found: &mut Vec<Diagnostic>) -> Option<V
         };
         let message = format!("`{}` is {}, wanted {wanted}", field.path, node.describe());
         let error = Diagnostic::error("wrong-type", message).at(&node.span);
+        let help = || format!("`{}`: {}", field.path, field.doc);
         found.push(match (field.kind, &node.kind) {
             (Kind::OneOf(choices), NodeKind::Scalar(scalar)) => {
                 error.suggest(&scalar.text, choices.iter().copied())
             }
-            _ => error.help(format!("`{}`: {}", field.path, field.doc)),
+            (Kind::Text | Kind::Bool, _) => error.help(help()),
+            (_, NodeKind::Scalar(scalar)) => {
+                error.help(number_help(&scalar.text).unwrap_or_else(help))
+            }
+            _ => error.help(help()),
         });
         return None;
     };

@@ -39,14 +39,14 @@ impl GraphRef {
         found.map(|(_, value)| value)
     }
 
-    /// Reads a mapping with the key `graph`; `what` names it in messages.
+    /// Reads a mapping with the key `graph`; `what` names it in messages. Params that are no values are left out.
     pub(super) fn read(node: &Node, what: &str, found: &mut Vec<Diagnostic>) -> Option<Self> {
         let entries = node.entries(what, found);
         let graph = entries.iter().find(|entry| entry.key.value == "graph");
         let mut params = Vec::new();
         for entry in entries.iter().filter(|entry| entry.key.value != "graph") {
-            let value = Value::read(&entry.value, &format!("`{}`", entry.key.value), found)?;
-            params.push((entry.key.clone(), value));
+            let value = Value::read(&entry.value, &format!("`{}`", entry.key.value), found);
+            params.extend(value.map(|value| (entry.key.clone(), value)));
         }
         let Some(graph) = graph else {
             if let NodeKind::Map(_) = node.kind {

@@ -6,40 +6,39 @@ use super::{
     model::GraphRef,
 };
 use crate::{
-    diagnostic::{Diagnostic, Diagnostics, Result, Span},
+    diagnostic::{Diagnostic, Span},
     language::yaml::{Node, NodeKind},
 };
 use serde::de::DeserializeOwned;
 use serde_yaml::{Mapping, Value as Yaml};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// Every key of the table with a value of its type and within its range.
+/// Every key of the table with a value of its type and within its range; one that was refused has a stand-in.
 pub struct Values {
-    pub model: GraphRef,
+    /// As far as it could be read.
+    pub model: Option<GraphRef>,
     /// Nested as the recipe is.
     nested: Mapping,
     /// Where the keys stand that were written.
     pub spans: HashMap<&'static str, Span>,
+    /// The keys with a stand-in.
+    pub broken: HashSet<&'static str>,
 }
 
-/// Reads a recipe; `found` is what was found against it before.
-pub fn read(root: &Node, found: Vec<Diagnostic>) -> Result<Values> {
+/// Reads a recipe, and adds what is wrong with it to `found`.
+pub fn read(root: &Node, found: &mut Vec<Diagnostic>) -> Values {
     let mut reader = Reader {
-        nested: Mapping::new(),
-        spans: HashMap::new(),
-        model: None,
+        values: Values {
+            model: None,
+            nested: Mapping::new(),
+            spans: HashMap::new(),
+            broken: HashSet::new(),
+        },
         found,
     };
     reader.section(root, "");
     reader.derived_defaults();
-    match reader.model {
-        Some(model) if reader.found.is_empty() => Ok(Values {
-            model,
-            nested: reader.nested,
-            spans: reader.spans,
-        }),
-        _ => Err(Diagnostics(reader.found)),
-    }
+    reader.values
 }
 
 impl Values {
@@ -50,14 +49,12 @@ impl Values {
     }
 }
 
-struct Reader {
-    nested: Mapping,
-    spans: HashMap<&'static str, Span>,
-    model: Option<GraphRef>,
-    found: Vec<Diagnostic>,
+struct Reader<'a> {
+    values: Values,
+    found: &'a mut Vec<Diagnostic>,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// Reads the keys of a section; what it leaves out takes its default.
     fn section(&mut self, node: &Node, section: &str) {
         let what = match section {
@@ -65,7 +62,17 @@ impl Reader {
             _ => format!("`{section}`"),
         };
         let keys = fields::keys_under(section);
-        let given = node.fields(&what, &keys, &mut self.found);
+        if !matches!(node.kind, NodeKind::Map(_)) {
+            node.entries(&what, self.found);
+            let prefix = format!("{section}.");
+            let own = |field: &&Field| section.is_empty() || field.path.starts_with(&prefix);
+            FIELDS
+                .iter()
+                .filter(own)
+                .for_each(|field| self.stand_in(field));
+            return;
+        }
+        let given = node.fields(&what, &keys, self.found);
         for key in keys {
             let path = match section {
                 "" => key.to_owned(),
@@ -73,6 +80,7 @@ impl Reader {
             };
             match (fields::field(&path), given.get(key)) {
                 (Some(field), Some(node)) => self.value(field, node),
+                (Some(field), None) if given.is_misspelt(key) => self.stand_in(field),
                 (Some(field), None) => self.default(field, &node.span),
                 (None, Some(node)) => self.section(node, &path),
                 (None, None) => self.section(&empty(&node.span), &path),
@@ -81,12 +89,36 @@ impl Reader {
     }
 
     fn value(&mut self, field: &'static Field, node: &Node) {
-        self.spans.insert(field.path, node.span.clone());
+        self.values.spans.insert(field.path, node.span.clone());
         if field.kind == Kind::Model {
-            self.model = GraphRef::read(node, "`model`", &mut self.found);
-        } else if let Some(value) = kind::read(field, node, &mut self.found) {
-            insert(&mut self.nested, field.path, value);
+            self.values.model = GraphRef::read(node, "`model`", self.found);
+            return;
         }
+        match kind::read(field, node, self.found) {
+            Some(value) => insert(&mut self.values.nested, field.path, value),
+            None => self.stand_in(field),
+        }
+    }
+
+    /// A value for a key that was refused, so that the others can be looked at.
+    fn stand_in(&mut self, field: &'static Field) {
+        self.values.broken.insert(field.path);
+        if field.kind == Kind::Model {
+            return;
+        }
+        match (field.default, field.kind) {
+            (Fallback::Is(text), _) => self.insert_default(field, text),
+            (Fallback::TenthOf(_), _) => insert(&mut self.values.nested, field.path, 0.into()),
+            (Fallback::Required, Kind::Int) => {
+                insert(&mut self.values.nested, field.path, 1.into())
+            }
+            (Fallback::Required, _) => insert(&mut self.values.nested, field.path, "".into()),
+        }
+    }
+
+    fn insert_default(&mut self, field: &Field, text: &str) {
+        let value = serde_yaml::from_str(text).expect("the table's defaults are YAML");
+        insert(&mut self.values.nested, field.path, value);
     }
 
     fn default(&mut self, field: &'static Field, section: &Span) {
@@ -96,11 +128,9 @@ impl Reader {
                 let error = Diagnostic::error("missing-key", message).at(section);
                 self.found
                     .push(error.help(format!("`{}`: {}", field.path, field.doc)));
+                self.stand_in(field);
             }
-            Fallback::Is(text) => {
-                let value = serde_yaml::from_str(text).expect("the table's defaults are YAML");
-                insert(&mut self.nested, field.path, value);
-            }
+            Fallback::Is(text) => self.insert_default(field, text),
             // Once all that is written has been read.
             Fallback::TenthOf(_) => {}
         }
@@ -109,10 +139,13 @@ impl Reader {
     fn derived_defaults(&mut self) {
         for field in FIELDS {
             if let Fallback::TenthOf(of) = field.default
-                && !self.spans.contains_key(field.path)
-                && let Some(whole) = lookup(&self.nested, of).and_then(Yaml::as_f64)
+                && !self.values.spans.contains_key(field.path)
+                && let Some(whole) = lookup(&self.values.nested, of).and_then(Yaml::as_f64)
             {
-                insert(&mut self.nested, field.path, (whole / 10.0).into());
+                insert(&mut self.values.nested, field.path, (whole / 10.0).into());
+                if self.values.broken.contains(of) {
+                    self.values.broken.insert(field.path);
+                }
             }
         }
     }

@@ -3,8 +3,9 @@
 use super::{Arg, Builtin, Call};
 use crate::{
     diagnostic::{Diagnostic, Result},
-    elaborate::{Elaborator, limits, source::Source, tensor, value::Data},
+    elaborate::{Elaborator, Feed, limits, source::Source, tensor, value::Data},
     ir::ops::InputKind,
+    language::expression::ExprKind,
 };
 
 pub const BUILTINS: &[Builtin] = &[
@@ -58,18 +59,27 @@ fn input(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let Data::Text(name) = &value.data else {
         return Err(call.wrong("name", "a text", call.arg("name")));
     };
-    match elaborator.feeds.get(&**name) {
-        Some((known, first)) if *known != dims => {
-            let message = format!("the input `{name}` is {dims:?} here and {known:?} before");
+    let known = elaborator.feeds.iter().find(|feed| *feed.name == **name);
+    match known {
+        Some(known) if known.dims != dims => {
+            let first = &known.dims;
+            let message = format!("the input `{name}` is {dims:?} here and {first:?} before");
             return Err(Diagnostic::error("size-differs", message)
                 .at(&expr.span)
-                .note_at("the first one", first)
+                .note_at("the first one", &known.span)
                 .into());
         }
         Some(_) => {}
         None => {
-            let place = (dims.clone(), expr.span.clone());
-            elaborator.feeds.insert(name.to_string(), place);
+            // The origin is the step that asks, and the last part its name.
+            let path = elaborator.rewriter.origin().path.clone();
+            let instance = path.rsplit_once('.').map_or("", |(instance, _)| instance);
+            elaborator.feeds.push(Feed {
+                name: name.to_string(),
+                dims: dims.clone(),
+                span: expr.span.clone(),
+                instance: instance.to_owned(),
+            });
         }
     }
     let value = elaborator.rewriter.input(name, &dims, InputKind::Feed);
@@ -82,9 +92,12 @@ pub fn shape(elaborator: &Elaborator, call: &Call) -> Result<(Vec<usize>, Vec<So
     let Data::List(items) = &arg.value.data else {
         return Err(call.wrong("shape", "a list of sizes", arg));
     };
-    let sizes = items
-        .iter()
-        .map(|item| elaborator.axis_size(arg.expr, item));
+    let written = match &arg.expr.kind {
+        ExprKind::List(written) => written.iter().collect(),
+        _ => vec![arg.expr; items.len()],
+    };
+    let sizes = written.into_iter().zip(&items[..]);
+    let sizes = sizes.map(|(expr, item)| elaborator.axis_size(expr, item));
     let dims = sizes.collect::<Result<Vec<_>>>()?;
     elaborator.check_shape(&dims, &arg.expr.span)?;
     let axes = items.iter().map(|item| item.source.clone());

@@ -2,7 +2,7 @@
 
 use super::{
     Builtin, Call,
-    layout::{Factor, Move, marked},
+    layout::{Move, marked},
     numbers,
 };
 use crate::{
@@ -97,8 +97,8 @@ fn reduced(
     reduce: Reduce,
 ) -> Result<(Data, usize)> {
     let arrow = pattern::parse_arrow(pattern)?;
+    refuse_new_axes(&arrow)?;
     let moving = Move::new(x, &arrow, call)?;
-    refuse_new_axes(&moving, &arrow)?;
     let (mut value, mut order) = elaborator.split(&x.value, &moving, call.span)?;
     let mut count = 1;
     for axis in (0..order.len()).rev() {
@@ -113,16 +113,15 @@ fn reduced(
     Ok((tensor::data(value, moving.axes), count))
 }
 
-fn refuse_new_axes(moving: &Move, arrow: &Arrow) -> Result<()> {
-    let mut added = moving.to.iter().flatten();
-    let known = |factor: &Factor| moving.from.iter().flatten().any(|f| f == factor);
-    match added.find(|factor| !known(factor)) {
-        Some(Factor::Named(name)) => {
+fn refuse_new_axes(arrow: &Arrow) -> Result<()> {
+    let known: Vec<&str> = arrow.from.names().collect();
+    match arrow.to.names().find(|name| !known.contains(name)) {
+        Some(name) => {
             let message = format!("the axis `{name}` is missing on the left");
             let error = Diagnostic::error("axis-lost", message).at(&arrow.to.span);
             Err(error.help("broadcast adds axes").into())
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -344,10 +344,20 @@ impl Parser<'_> {
         );
         let error = error.at(self.source.part(range.clone()));
         match token {
+            Token::End if self.cut_by_comma() => error
+                .help("a comma ends a value inside { }: put quotes around the expression")
+                .into(),
             Token::Symbol("=") => error.help("equality is written `==`").into(),
             Token::Symbol(",") => error.help("a list is written `[a, b]`").into(),
             _ => error.into(),
         }
+    }
+
+    /// Whether the text goes on behind a comma that YAML took for its own.
+    fn cut_by_comma(&self) -> bool {
+        let end = self.source.range.end;
+        let behind = self.source.file.text.get(end..).unwrap_or_default();
+        behind.trim_start_matches(' ').starts_with(',')
     }
 
     /// Where the next token starts.

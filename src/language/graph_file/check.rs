@@ -17,16 +17,20 @@ pub fn check(graph: &GraphFile, complete: bool) -> Vec<Diagnostic> {
         values: HashMap::new(),
         graphs: HashMap::new(),
         used: HashSet::new(),
+        taken: HashSet::new(),
         found: Vec::new(),
     };
     check.bind();
     check.look_up();
-    check.found.extend(order::check(graph));
+    check.found.extend(order::check(graph, &check.taken));
     if complete && check.found.is_empty() {
         check.unused();
     }
     check.found
 }
+
+/// More than this many mistakes with names are not reported: each is compared with every name there is.
+const ENOUGH: usize = 20;
 
 /// What a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,8 @@ struct Check<'a> {
     /// Params that are graphs: they stand before a `(` and cannot be mistaken for values.
     graphs: HashMap<&'a str, &'a Span>,
     used: HashSet<&'a str>,
+    /// Names that two things claim.
+    taken: HashSet<&'a str>,
     found: Vec<Diagnostic>,
 }
 
@@ -109,15 +115,16 @@ impl<'a> Check<'a> {
             None => {
                 self.values.insert(name, (what, span));
             }
-            Some((taken, first)) => self.found.push(
-                Diagnostic::error(
-                    "name-taken",
-                    format!("`{name}` is {} already", taken.text()),
-                )
-                .at(span)
-                .note_at(format!("{} `{name}`", taken.text()), *first)
-                .help("each name of a file stands for one thing"),
-            ),
+            Some((taken, first)) => {
+                let message = format!("`{name}` is {} already", taken.text());
+                let error = Diagnostic::error("name-taken", message).at(span);
+                self.found.push(
+                    error
+                        .note_at(format!("{} `{name}`", taken.text()), *first)
+                        .help("each name of a file stands for one thing"),
+                );
+                self.taken.insert(name);
+            }
         }
     }
 
@@ -162,9 +169,11 @@ impl<'a> Check<'a> {
         }
         let shapes = |tensors: &'a [TensorDecl]| tensors.iter().flat_map(TensorDecl::exprs);
         shapes(&graph.inputs).for_each(|expr| self.names_of(expr, Place::InputShape));
+        let advice = graph.advise.iter().map(|advice| &advice.should);
         graph
             .require
             .iter()
+            .chain(advice)
             .for_each(|expr| self.names_of(expr, Place::Body));
         for weight in &graph.weights {
             weight
@@ -230,6 +239,9 @@ impl<'a> Check<'a> {
     }
 
     fn undefined(&mut self, name: &str, span: &Span, place: Place) {
+        if self.found.len() >= ENOUGH {
+            return;
+        }
         let error = Diagnostic::error("undefined-name", format!("`{name}` is not defined here"));
         let mut error = error.at(span);
         if let Some((what, first)) = self.values.get(name) {

@@ -10,8 +10,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 /// More than this many are not reported, which also bounds the time a hostile file takes.
 const ENOUGH: usize = 20;
 
-pub fn check(graph: &GraphFile) -> Vec<Diagnostic> {
-    let nodes = Nodes::new(graph);
+/// What a `taken` name means is not known, so nothing depends on it.
+pub fn check(graph: &GraphFile, taken: &HashSet<&str>) -> Vec<Diagnostic> {
+    let nodes = Nodes::new(graph, taken);
     let mut found = Vec::new();
     let mut in_circle = HashSet::new();
     for node in 0..nodes.names.len() {
@@ -39,7 +40,7 @@ struct Nodes<'a> {
 }
 
 impl<'a> Nodes<'a> {
-    fn new(graph: &'a GraphFile) -> Self {
+    fn new(graph: &'a GraphFile, taken: &HashSet<&str>) -> Self {
         let weights = graph.weights.iter().map(|weight| &weight.name);
         let names: Vec<_> = weights
             .chain(graph.steps.iter().map(|step| &step.name))
@@ -48,6 +49,7 @@ impl<'a> Nodes<'a> {
             .iter()
             .enumerate()
             .map(|(i, name)| (name.value.as_str(), i))
+            .filter(|(name, _)| !taken.contains(name))
             .collect();
         let of_weights = graph.weights.iter().map(|weight| weight.exprs().collect());
         let of_steps = graph.steps.iter().map(|step| step.body.exprs());

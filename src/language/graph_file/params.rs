@@ -54,7 +54,12 @@ fn read(reader: &mut Reader, name: Spanned<String>, node: &Node, earlier: &[Para
         reader.report("wrong-default", message, &default.span);
     }
     let says_type = fields.get("type").or(fields.get("one_of")).is_some();
-    if shown.is_none() && !says_type && !broken {
+    // A name that stands for nothing is reported where names are looked up.
+    let unknown = default.as_ref().is_some_and(|default| match &default.kind {
+        ExprKind::Name(name) => earlier.iter().all(|param| param.name.value != *name),
+        _ => false,
+    });
+    if shown.is_none() && !says_type && !broken && !unknown {
         let message = match default {
             Some(_) => format!("the default does not show the type of `{}`", name.value),
             None => format!("`{}` has no type", name.value),

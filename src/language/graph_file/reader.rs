@@ -1,6 +1,6 @@
 //! YAML nodes to a [`GraphFile`], whatever is broken left out and reported.
 
-use super::{Dim, GraphFile, Step, StepBody, TensorDecl, WeightDecl, params};
+use super::{Advice, Dim, GraphFile, Step, StepBody, TensorDecl, WeightDecl, params};
 use crate::{
     diagnostic::{Diagnostic, Span},
     language::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const KEYS: &[&str] = &[
-    "doc", "params", "inputs", "require", "weights", "steps", "outputs",
+    "doc", "params", "inputs", "require", "advise", "weights", "steps", "outputs",
 ];
 
 pub fn read(root: &Node, name: &str) -> (GraphFile, Vec<Diagnostic>) {
@@ -26,6 +26,7 @@ pub fn read(root: &Node, name: &str) -> (GraphFile, Vec<Diagnostic>) {
         params: params::read_all(&mut reader, fields.get("params")),
         inputs: reader.named(fields.get("inputs"), "`inputs`", Reader::tensor),
         require: reader.exprs(fields.get("require"), "`require`"),
+        advise: reader.advise(fields.get("advise")),
         weights: reader.named(fields.get("weights"), "`weights`", Reader::weight),
         steps: reader.named(fields.get("steps"), "`steps`", Reader::step),
         outputs: reader.named(outputs, "`outputs`", Reader::tensor),
@@ -103,6 +104,20 @@ impl Reader {
     fn exprs(&mut self, node: Option<&Node>, what: &str) -> Vec<Expr> {
         let items = node.map_or(&[][..], |node| node.items(what, &mut self.found));
         items.iter().map(|item| self.expr(item)).collect()
+    }
+
+    fn advise(&mut self, node: Option<&Node>) -> Vec<Advice> {
+        let items = node.map_or(&[][..], |node| node.items("`advise`", &mut self.found));
+        let read = |item: &Node| {
+            let fields = item.fields("advice", &["should", "since"], &mut self.found);
+            let since = fields.require("since", &mut self.found);
+            let since = since.and_then(|node| node.scalar("`since`", &mut self.found));
+            Advice {
+                since: since.map_or(String::new(), |scalar| scalar.text.clone()),
+                should: self.required(&fields, "should"),
+            }
+        };
+        items.iter().map(read).collect()
     }
 
     fn named<T>(

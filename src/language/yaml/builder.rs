@@ -93,8 +93,7 @@ impl<'a> Builder<'a> {
 
     fn start(&mut self, span: &Span, contents: Contents) -> Result<Option<Node>> {
         if self.open.len() == MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} deep");
-            return Diagnostic::error("too-deep", message).at(span).fail();
+            return Err(too_deep(span).into());
         }
         self.open.push(Open {
             start: span.range.start,
@@ -151,10 +150,7 @@ impl<'a> Builder<'a> {
             ),
             _ => return Ok(()),
         };
-        Diagnostic::error("yaml-reference", message)
-            .at(span)
-            .help(help)
-            .fail()
+        reference(message, help).at(span).fail()
     }
 
     fn span(&self, mark: saphyr_parser::Span) -> Span {
@@ -168,6 +164,17 @@ impl<'a> Builder<'a> {
 
     fn syntax_error(&self, error: &ScanError) -> Diagnostic {
         let at = *error.marker();
+        if error.info().contains("recursion limit") {
+            let here = self.span(saphyr_parser::Span::empty(at));
+            return too_deep(&here);
+        }
+        if error.info().contains("anchor") {
+            return reference(
+                "anchors and aliases are not understood",
+                "write the value out",
+            )
+            .at(self.span(saphyr_parser::Span::empty(at)));
+        }
         let diagnostic = Diagnostic::error("yaml-syntax", error.info())
             .at(self.span(saphyr_parser::Span::empty(at)));
         match SYNTAX_HELP
@@ -180,19 +187,23 @@ impl<'a> Builder<'a> {
     }
 }
 
+fn reference(message: &str, help: &str) -> Diagnostic {
+    Diagnostic::error("yaml-reference", message).help(help)
+}
+
+fn too_deep(at: &Span) -> Diagnostic {
+    Diagnostic::error("too-deep", format!("nested more than {MAX_DEPTH} deep")).at(at)
+}
+
 /// The mistakes people make, by what the scanner says of them.
 const SYNTAX_HELP: &[(&str, &str)] = &[
-    (
-        "anchor",
-        "anchors and aliases are not understood: write the value out",
-    ),
     (
         "mapping values are not allowed",
         "put quotes around a value that contains `: `",
     ),
     (
         "expected ',' or",
-        "put quotes around a value that contains a comma, a bracket or a brace",
+        "close the bracket or brace above, or put quotes around a value that contains one, a comma or `: `",
     ),
     (
         "did not find expected key",

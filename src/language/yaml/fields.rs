@@ -1,13 +1,16 @@
 //! Mappings with known keys.
 
 use super::{Entry, Node, NodeKind, Scalar};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Span, nearest};
+use saphyr_parser::ScalarStyle;
 
 /// A mapping all of whose keys are known.
 pub struct Fields<'a> {
     what: &'a str,
     span: &'a Span,
     entries: Vec<&'a Entry>,
+    /// Known keys that unknown ones are slips of.
+    misspelt: Vec<&'static str>,
 }
 
 impl Node {
@@ -48,31 +51,45 @@ impl Node {
     pub fn fields<'a>(
         &'a self,
         what: &'a str,
-        known: &[&str],
+        known: &[&'static str],
         found: &mut Vec<Diagnostic>,
     ) -> Fields<'a> {
-        let (entries, unknown): (Vec<_>, Vec<_>) = self
-            .entries(what, found)
-            .iter()
-            .partition(|entry| known.contains(&entry.key.value.as_str()));
-        found.extend(unknown.into_iter().map(|entry| {
-            let key = &entry.key.value;
-            Diagnostic::error("unknown-key", format!("{what} has no key `{key}`"))
-                .at(&entry.key.span)
-                .help(format!("its keys are {}", known.join(", ")))
-                .suggest(key, known.iter().copied())
-        }));
-        Fields {
+        let mut fields = Fields {
             what,
             span: &self.span,
-            entries,
+            entries: Vec::new(),
+            misspelt: Vec::new(),
+        };
+        let mut before = None;
+        for entry in self.entries(what, found) {
+            let key = &entry.key.value;
+            if known.contains(&key.as_str()) {
+                fields.entries.push(entry);
+            } else if !before.is_some_and(is_open) {
+                fields.misspelt.extend(nearest(key, known.iter().copied()));
+                let error = Diagnostic::error("unknown-key", format!("{what} has no key `{key}`"))
+                    .at(&entry.key.span)
+                    .help(format!("its keys are {}", known.join(", ")));
+                found.push(error.suggest(key, known.iter().copied()));
+            }
+            before = Some(entry);
         }
+        fields
     }
 
     fn wrong_kind(&self, what: &str, wanted: &str) -> Diagnostic {
         let message = format!("{what} is {wanted}, not {}", self.describe());
         Diagnostic::error("wrong-kind", message).at(&self.span)
     }
+}
+
+/// Whether a bracket of the value is closed behind it: a comma has cut the value in two, and the next key is its rest.
+fn is_open(entry: &Entry) -> bool {
+    let NodeKind::Scalar(scalar) = &entry.value.kind else {
+        return false;
+    };
+    scalar.style == ScalarStyle::Plain
+        && scalar.text.matches(['(', '[']).count() > scalar.text.matches([')', ']']).count()
 }
 
 impl<'a> Fields<'a> {
@@ -86,10 +103,15 @@ impl<'a> Fields<'a> {
         self.span
     }
 
+    /// Whether the key stands there under a name that is a slip of it.
+    pub fn is_misspelt(&self, key: &str) -> bool {
+        self.misspelt.contains(&key)
+    }
+
     /// As [`Fields::get`], reporting a key that is not there.
     pub fn require(&self, key: &str, found: &mut Vec<Diagnostic>) -> Option<&'a Node> {
         let value = self.get(key);
-        if value.is_none() {
+        if value.is_none() && !self.is_misspelt(key) {
             let message = format!("{} needs `{key}`", self.what);
             found.push(Diagnostic::error("missing-key", message).at(self.span));
         }

@@ -87,28 +87,6 @@ fn scalars_follow_the_core_schema() {
 }
 
 #[test]
-fn every_mistake_has_its_code() {
-    let deep = "[".repeat(65);
-    let large = "a".repeat(MAX_BYTES + 1);
-    for (text, want) in [
-        ("a: 1\na: 2", "duplicate-key"),
-        ("a: &x 1", "yaml-reference"),
-        ("a: &x 1\nb: *x", "yaml-reference"),
-        ("a: *x", "yaml-syntax"),
-        ("a: !!int 1", "yaml-reference"),
-        ("? [a]\n: b", "yaml-key"),
-        ("a:\n\tb: 1", "tab"),
-        ("a: \0", "control-character"),
-        ("a: 1\n---\nb: 2", "yaml-syntax"),
-        ("a: b: c", "yaml-syntax"),
-        (&deep, "too-deep"),
-        (&large, "too-large"),
-    ] {
-        assert_eq!(code(text), want, "{}", &text[..text.len().min(40)]);
-    }
-}
-
-#[test]
 fn all_duplicates_are_reported_at_once() {
     let found = parse(&Span::of_text("t", "a: 1\na: 2\nb: 3\nb: 4\n"))
         .expect_err("two keys stand twice")
