@@ -33,6 +33,8 @@ pub struct Linear {
 pub enum Accident {
     LossIsNan,
     GradientIsInfinite,
+    /// No number that a step reports shows it.
+    MomentIsInfinite,
     Signal(Stop),
 }
 
@@ -68,6 +70,12 @@ impl Linear {
     /// The same model under another name of its first weight.
     pub fn renamed(mut self, name: &str) -> Self {
         self.weights[MATRIX].name = name.into();
+        self
+    }
+
+    /// The same model with another shape of its first weight.
+    pub fn reshaped(mut self, dims: &[usize]) -> Self {
+        self.weights[MATRIX].dims = dims.into();
         self
     }
 
@@ -165,6 +173,9 @@ impl Step for Linear {
                 Accident::LossIsNan => return Ok(f32::NAN),
                 Accident::GradientIsInfinite => {
                     self.state[BIAS][slot(Part::Gradient)][0] = f32::INFINITY
+                }
+                Accident::MomentIsInfinite => {
+                    self.state[BIAS][slot(Part::SecondMoment)][0] = f32::INFINITY
                 }
                 Accident::Signal(stop) => drop(stop.request()),
             },

@@ -14,9 +14,10 @@ use crate::{
     data::{Crop, DataConfig, Source},
     random::Key,
     train::{
+        error::TrainError,
         metrics::{self, Record},
         output::Output,
-        run::{Event, Observer, Programs, Run, Summary, TrainError},
+        run::{Event, Observer, Programs, Run, Summary},
         schedule::{Curve, ScheduleConfig},
         signals::Stop,
         trainer::train,
@@ -102,7 +103,11 @@ impl Observer for Heard {
             Event::SetAside(folder) => format!("set aside {}", name(folder)),
             Event::Damaged(_) => "damaged".into(),
             Event::NothingToResume(_) => "nothing to resume".into(),
-            Event::RecipeChanged { .. } => "recipe changed".into(),
+            Event::Changed(changes) => {
+                let keys: Vec<_> = changes.iter().map(|change| change.to_string()).collect();
+                keys.join("; ")
+            }
+            Event::Tight { checkpoints, .. } => format!("no room for {checkpoints}"),
             Event::Resumed { checkpoint, step } => format!("resumed {} {step}", name(checkpoint)),
             Event::Started(started) => format!(
                 "started {} to {} of {}",
