@@ -135,3 +135,16 @@ fn training_writes_through_its_disk() {
         others.join("\n")
     );
 }
+
+#[test]
+fn times_are_measured_by_a_clock_that_is_never_set() {
+    let others: Vec<_> = sources("")
+        .into_iter()
+        .filter(|(path, text)| text.contains("SystemTime") && !path.ends_with("claim.rs"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(
+        others.is_empty(),
+        "`SystemTime` jumps when a clock is set; take `Instant`: {others:?}"
+    );
+}

@@ -13,6 +13,9 @@ use std::{
 };
 
 use mimc::{
+    backend::named,
+    compile::{Options, compile},
+    language::library::Library,
     recipe::Recipe,
     train::{
         checkpoint::Checkpoint,
@@ -87,6 +90,36 @@ fn a_step_that_does_not_end_is_given_up_and_the_last_checkpoint_stays() {
     assert_eq!(Checkpoint::open(&path).expect("sound").state().step, 1);
 }
 
+#[test]
+fn a_program_for_the_cpu_ends_between_two_kernels_and_leaves_its_weights() {
+    let sets = ["train.batch=2", "train.micro_batch=1"].map(str::to_owned);
+    let recipe = Recipe::load("quickstart", &sets).expect("a sound recipe");
+    let program = compile(&recipe, &Library::new(&[]), &Options::default()).expect("compiles");
+    let backend = named("cpu").expect("there is one");
+    let mut step = program.prepare(backend, 0).expect("there is memory");
+    let stop = Stop::default();
+    step.end_early_on(&stop);
+    step.feed("image", &vec![0.5; 3 * 96 * 96]).expect("fits");
+    let draw = Draw {
+        seed: 0,
+        step: 0,
+        first_sample: 0,
+    };
+    let state = |step: &dyn Step| -> Vec<Vec<f32>> {
+        let read = |(index, weight): (usize, &WeightInfo)| {
+            let mut values = vec![0.0; weight.len()];
+            step.read(Part::Value, index, &mut values);
+            values
+        };
+        step.weights().iter().enumerate().map(read).collect()
+    };
+    let before = state(&*step);
+    step.accumulate(draw).expect("nobody asks it to stop");
+    stop.request();
+    assert_eq!(step.accumulate(draw), Err(StepError::Interrupted));
+    assert!(state(&*step) == before);
+}
+
 /// A program of one weight that gets stuck in its second step and knows of no way to end early.
 struct Stuck {
     weights: [WeightInfo; 1],
@@ -133,7 +166,7 @@ impl Step for Stuck {
 fn train_stuck(folder: &Path, stop: &Stop) {
     let sets = ["data.count=4", "train.batch=1", "train.checkpoint_every=1"];
     let recipe = Recipe::load("quickstart", &sets.map(str::to_owned)).expect("a sound recipe");
-    let run = Run::from_recipe(&recipe, Output::new(folder));
+    let run = Run::from_recipe(&recipe, &Library::new(&[]), Output::new(folder));
     let weight = WeightInfo {
         name: "weight".into(),
         dims: vec![2],

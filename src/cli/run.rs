@@ -90,7 +90,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     let run = Run {
         resume: arguments.resume,
         steps: arguments.steps,
-        ..Run::from_recipe(&compiled.recipe, output)
+        ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
     let summary = start(&run, compiled, job.backend())?;
     screen::print(told(&summary, &run))?;

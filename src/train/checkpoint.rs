@@ -16,6 +16,7 @@ pub use folder::{latest, prune, taken};
 
 use safetensors::{Dtype, tensor::TensorInfo};
 use serde::{Deserialize, Serialize};
+use twox_hash::xxhash3_128::Hasher;
 
 use super::{
     disk::{Disk, create_folders},
@@ -44,6 +45,8 @@ pub struct State {
     pub batch: usize,
     /// The epoch of the next step, from 0.
     pub epoch: u64,
+    /// Checksums of the graph files that the model is made of, by their paths.
+    pub graphs: BTreeMap<String, String>,
     /// Images found.
     pub images: usize,
     /// Images per micro-batch.
@@ -134,6 +137,16 @@ pub fn not_finite(step: &dyn Step) -> Option<String> {
             values.iter().any(|value| !value.is_finite())
         });
     found.map(|(_, _, (name, _))| name)
+}
+
+/// A checksum over texts, one after the other: 32 hexadecimal digits.
+pub fn checksum<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    let mut hasher = Hasher::new();
+    for text in texts {
+        hasher.write(text.as_bytes());
+        hasher.write(b"\0");
+    }
+    format!("{:032x}", hasher.finish_128())
 }
 
 /// What a checkpoint holds of some weights, in its order.

@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use twox_hash::xxhash3_128::Hasher;
-
 use super::{
     changes::{self, Change, Meaning, Settings},
-    checkpoint::{self, Checkpoint, State},
+    checkpoint::{self, Checkpoint, State, checksum},
     error::TrainError,
     run::{Event, Observer, Run},
     step::Step,
@@ -61,14 +59,13 @@ pub fn names(dataset: &Dataset, images: &Source) -> String {
         Source::Folder(root) => root.display().to_string(),
         Source::Synthetic { .. } => String::new(),
     };
-    let mut hasher = Hasher::new();
-    for image in 0..dataset.len() {
-        let name = dataset.name(image);
-        let name = name.strip_prefix(&root).unwrap_or(&name);
-        hasher.write(name.trim_start_matches(['/', '\\']).as_bytes());
-        hasher.write(b"\n");
-    }
-    format!("{:032x}", hasher.finish_128())
+    let names: Vec<_> = (0..dataset.len())
+        .map(|image| dataset.name(image))
+        .collect();
+    checksum(names.iter().map(|name| {
+        let name = name.strip_prefix(&root).unwrap_or(name);
+        name.trim_start_matches(['/', '\\'])
+    }))
 }
 
 fn differences(run: &Run, state: &State, program: &dyn Step, loader: &Loader) -> Vec<Change> {
@@ -84,8 +81,25 @@ fn differences(run: &Run, state: &State, program: &dyn Step, loader: &Loader) ->
     put(&mut was, state.batch, state.micro_batch, state.seed);
     put(&mut is, run.batch, program.micro_batch(), run.data.seed);
     let mut changes = changes::between(&was, &is);
+    changes.extend(graphs(&state.graphs, &run.graphs));
     changes.extend(images(run, state, loader));
     changes
+}
+
+/// A graph may say the same in other words, so its text alone refuses nothing; what it makes must fit the checkpoint.
+fn graphs(was: &Settings, is: &Settings) -> Vec<Change> {
+    let word = |of: &Settings, path: &String, text: &str| match of.contains_key(path) {
+        true => text.to_owned(),
+        false => "absent".to_owned(),
+    };
+    let told = |change: Change| Change {
+        was: word(was, &change.key, "one text"),
+        is: word(is, &change.key, "another"),
+        meaning: Meaning::Goes("the model is what the graphs say now"),
+        ..change
+    };
+    let changes = changes::between(was, is);
+    changes.into_iter().map(told).collect()
 }
 
 /// Other images are another order. The run goes on where an epoch has as many steps as it had.

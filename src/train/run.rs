@@ -1,6 +1,7 @@
 //! What goes into a run, what is told while it goes on, and what comes out.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
@@ -22,6 +23,8 @@ pub struct Run {
     pub title: String,
     /// The resolved recipe; kept beside the results and in each checkpoint.
     pub recipe: String,
+    /// Checksums of the graph files that the model is made of, by their paths.
+    pub graphs: BTreeMap<String, String>,
     pub output: Output,
     /// Goes on from the latest checkpoint in the output folder, to the same bits as if the run had not been interrupted.
     pub resume: bool,

@@ -286,6 +286,7 @@ impl<'r, 'p> Session<'r, 'p> {
         let state = State {
             batch: self.run.batch,
             epoch: next.epoch,
+            graphs: self.run.graphs.clone(),
             images: self.loader.dataset().len(),
             micro_batch: self.program.micro_batch(),
             names: self.names.clone(),

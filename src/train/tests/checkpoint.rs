@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -34,6 +35,7 @@ fn state(step: u64) -> State {
     State {
         batch: 2,
         epoch: 1,
+        graphs: BTreeMap::from([("a.yaml".into(), "1e".into())]),
         images: 12,
         micro_batch: 2,
         names: "0f".into(),
@@ -94,7 +96,7 @@ fn names_are_the_models_and_the_note_is_sorted() {
     assert_eq!(digits.trim_matches(|c: char| c.is_ascii_hexdigit()), "\"");
     assert_eq!(
         rest,
-        ",\"format\":2,\"state\":{\"batch\":2,\"epoch\":1,\"images\":12,\"micro_batch\":2,\
+        ",\"format\":2,\"state\":{\"batch\":2,\"epoch\":1,\"graphs\":{\"a.yaml\":\"1e\"},\"images\":12,\"micro_batch\":2,\
          \"names\":\"0f\",\"position\":4,\"recipe\":\"doc: \\\"a\\\"\\n\",\
          \"seed\":18446744073709551615,\"step\":7}}"
     );

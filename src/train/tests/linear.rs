@@ -36,6 +36,8 @@ pub enum Accident {
     /// No number that a step reports shows it.
     MomentIsInfinite,
     Signal(Stop),
+    /// A signal, and a program that ends in the middle of the run.
+    Interrupt(Stop),
 }
 
 impl Linear {
@@ -178,6 +180,10 @@ impl Step for Linear {
                     self.state[BIAS][slot(Part::SecondMoment)][0] = f32::INFINITY
                 }
                 Accident::Signal(stop) => drop(stop.request()),
+                Accident::Interrupt(stop) => {
+                    stop.request();
+                    return Err(StepError::Interrupted);
+                }
             },
             _ => {}
         }

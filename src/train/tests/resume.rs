@@ -83,11 +83,12 @@ fn a_signal_saves_the_last_optimizer_step() {
     let whole = place.run("whole");
     let (model, _) = finished(&whole);
     // Steps take two micro-batches: run 7 is the first half of step 4, run 8 its second.
-    for (signal_at, made) in [(7, 3), (8, 4), (1, 0)] {
+    let kinds: [fn(Stop) -> Accident; 2] = [Accident::Signal, Accident::Interrupt];
+    for (signal_at, made, kind) in [(7, 3, 0), (8, 4, 0), (1, 0, 0), (7, 3, 1), (8, 3, 1)] {
         let stop = Stop::default();
-        let mut run = place.run(&format!("signal at {signal_at}"));
+        let mut run = place.run(&format!("signal {kind} at {signal_at}"));
         let mut stopped = Linear::new(SIZE, BATCH, 2);
-        stopped.accident = Some((signal_at, Accident::Signal(stop.clone())));
+        stopped.accident = Some((signal_at, kinds[kind](stop.clone())));
         let (summary, heard) = go_until(&run, &mut stopped, &stop);
         let summary = summary.expect("a signal is no error");
         assert!(summary.interrupted);
@@ -180,6 +181,7 @@ fn what_may_change_is_told_and_the_run_goes_on() {
     run = Run {
         recipe: "doc: a test\ntrain: { epochs: 8, keep: 2 }\n".into(),
         epochs: 8.0,
+        graphs: [("graphs/a.yaml".to_owned(), "2f".to_owned())].into(),
         steps: Some(13),
         resume: true,
         ..run
@@ -193,7 +195,7 @@ fn what_may_change_is_told_and_the_run_goes_on() {
         heard[..2],
         [
             "train.epochs was 4 and is 8; train.keep was absent and is 2; \
-             train.micro_batch was 2 and is 4; \
+             train.micro_batch was 2 and is 4; graphs/a.yaml was one text and is another; \
              what data.images holds was 12 images and is 13 images",
             "resumed step_000005.safetensors 5"
         ]

@@ -57,6 +57,7 @@ impl Place {
         Run {
             title: name.into(),
             recipe: "doc: a test\ntrain: { epochs: 4 }\n".into(),
+            graphs: [("graphs/a.yaml".to_owned(), "1e".to_owned())].into(),
             output: Output::new(self.0.path().join(name)),
             resume: false,
             data: DataConfig {
