@@ -152,6 +152,11 @@ pub fn compile_forward(
     Ok(graph)
 }
 
+/// Bytes that the plan of a graph takes: arena, weights and their state.
+pub fn memory(graph: &Graph) -> u64 {
+    cost(&plan::lower(graph), 0).memory()
+}
+
 impl Program {
     /// Refuses a program that wants more than a training run feeds.
     ///

@@ -9,6 +9,7 @@ pub mod gradient;
 pub mod ir;
 pub mod language;
 pub mod listing;
+pub mod machine;
 pub mod masks;
 pub mod optimizer;
 pub mod passes;

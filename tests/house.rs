@@ -111,3 +111,40 @@ fn only_the_rewriter_changes_a_graph() {
         others.join("\n")
     );
 }
+
+#[test]
+fn training_writes_through_its_disk() {
+    let calls = [
+        "fs::write(",
+        "fs::rename(",
+        "fs::remove_file(",
+        "fs::create_dir",
+        "File::create(",
+        "OpenOptions::new(",
+    ];
+    let own = ["disk.rs", "claim.rs"];
+    let mut others = Vec::new();
+    for (path, text) in sources("train") {
+        let named = own.iter().any(|own| path.ends_with(own));
+        let calls = calls.iter().filter(|call| !named && text.contains(*call));
+        others.extend(calls.map(|call| format!("{}: {call}", path.display())));
+    }
+    assert!(
+        others.is_empty(),
+        "files change through a Disk alone, but for the lock:\n{}",
+        others.join("\n")
+    );
+}
+
+#[test]
+fn times_are_measured_by_a_clock_that_is_never_set() {
+    let others: Vec<_> = sources("")
+        .into_iter()
+        .filter(|(path, text)| text.contains("SystemTime") && !path.ends_with("claim.rs"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(
+        others.is_empty(),
+        "`SystemTime` jumps when a clock is set; take `Instant`: {others:?}"
+    );
+}

@@ -10,13 +10,18 @@ use super::{
     failure::Failure,
     job::{Compiled, Job},
 };
-use mimc::{compile::Listings, diagnostic::SourceFile, recipe::Recipe, train::replace::replace};
+use mimc::{
+    compile::Listings,
+    diagnostic::SourceFile,
+    recipe::Recipe,
+    train::{disk::RealDisk, replace::replace},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -130,6 +135,6 @@ fn fingerprint(text: &str) -> u64 {
 fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let written = fs::create_dir_all(folder)
-        .and_then(|()| replace(path, |file| file.write_all(text.as_bytes())));
+        .and_then(|()| replace(&RealDisk, path, |file| file.write_all(text.as_bytes())));
     written.map_err(|error| Failure::file("write", path, &error))
 }

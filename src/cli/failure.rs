@@ -3,7 +3,7 @@
 use mimc::{
     compile::CompileError,
     diagnostic::{Diagnostic, Diagnostics},
-    train::{run::TrainError, step::StepError},
+    train::{claim::ClaimError, error::TrainError, step::StepError},
     verify::{ReferenceError, VerifyError},
 };
 use std::{
@@ -97,13 +97,20 @@ impl From<TrainError> for Failure {
         let code = match &error {
             TrainError::Data(_) => "data",
             TrainError::Schedule(_) => "schedule",
-            TrainError::Checkpoint(_) | TrainError::Changed { .. } => "checkpoint",
+            TrainError::Checkpoint(_) | TrainError::AnotherRun { .. } => "checkpoint",
+            TrainError::Claim(_) => "folder",
             TrainError::Step(_) => "backend",
             TrainError::Output { .. } => "file",
             TrainError::MicroBatch { .. } => "compile",
-            TrainError::NonFinite { .. } => "non-finite",
+            TrainError::NonFinite { .. } | TrainError::NonFiniteState { .. } => "non-finite",
         };
         Self::new(code, error, help)
+    }
+}
+
+impl From<ClaimError> for Failure {
+    fn from(error: ClaimError) -> Self {
+        TrainError::from(error).into()
     }
 }
 

@@ -6,6 +6,7 @@ mod build;
 mod compile;
 mod failure;
 mod job;
+mod memory;
 mod recipes;
 mod run;
 mod screen;

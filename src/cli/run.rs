@@ -6,12 +6,12 @@ use super::{
     build::{self, Last},
     failure::Failure,
     job::{Compiled, Job, origin},
-    screen,
+    memory, screen,
 };
 use clap::{Args, value_parser};
 use mimc::{
     backend::Backend,
-    compile::compile_forward,
+    compile::{self, compile_forward},
     ir::meta,
     recipe::{Images, Recipe},
     text::{
@@ -23,7 +23,7 @@ use mimc::{
         output::Output,
         progress::Progress,
         run::{Programs, Run, Summary},
-        signals::{self, Stop},
+        signals::{self, PATIENCE, Stop},
         step::Step,
         trainer::train,
     },
@@ -77,16 +77,22 @@ pub fn run(arguments: Arguments) -> Outcome {
     }
     let default = || Path::new("runs").join(&recipe.name);
     let output = Output::new(arguments.output.clone().unwrap_or_else(default));
-    if arguments.resume && recipe.train.micro_batch.is_none() {
+    let open = recipe.train.micro_batch.is_none() && job.micro_batch.is_none();
+    if arguments.resume && open {
         // Going on to the same bits takes the same cut of the batch.
-        job.micro_batch = micro_batch_of(&output).or(job.micro_batch);
+        let cut = micro_batch_of(&output).filter(|cut| recipe.train.batch.is_multiple_of(*cut));
+        job.micro_batch = cut;
     }
-    let compiled = compile(&job, last.as_ref(), recipe, arguments.data.is_some())?;
-
+    let mut compiled = compiled(&job, last.as_ref(), recipe, arguments.data.is_some())?;
+    if open && job.memory.is_none() {
+        // The recipe still leaves it open, and says so in each checkpoint.
+        compiled.recipe.train.micro_batch = None;
+    }
+    output.claim()?;
     let run = Run {
         resume: arguments.resume,
         steps: arguments.steps,
-        ..Run::from_recipe(&compiled.recipe, output)
+        ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
     arguments.threads.start()?;
     let summary = start(&run, compiled, job.backend())?;
@@ -153,7 +159,7 @@ fn load(job: &Job, last: &mut Option<Last>) -> Result<Recipe, Failure> {
 }
 
 /// Compiles the job. What was compiled last and has changed since is also written anew, unless this run differs from it.
-fn compile(
+fn compiled(
     job: &Job,
     last: Option<&Last>,
     recipe: Recipe,
@@ -183,16 +189,14 @@ fn micro_batch_of(output: &Output) -> Option<usize> {
 }
 
 fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary, Failure> {
+    let few = PICTURED.min(compiled.program.micro_batch);
+    let forward = compile_forward(&compiled.recipe, &compiled.library, few)?;
+    memory::check(&compiled, compile::memory(&forward))?;
     let Compiled {
-        recipe,
-        library,
-        program,
-        ..
+        recipe, program, ..
     } = compiled;
     program.check_fed()?;
-    let few = PICTURED.min(program.micro_batch);
     let mut training = program.prepare(backend, recipe.train.seed)?;
-    let forward = compile_forward(&recipe, &library, few)?;
     let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
     let mut pictures = match has("decoder") && has("mask") {
         true => Some(backend.prepare(forward)?),
@@ -202,7 +206,7 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
         }
     };
     let stop = Stop::default();
-    if let Err(error) = signals::install(stop.clone()) {
+    if let Err(error) = signals::install(stop.clone(), PATIENCE) {
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
     }
     let programs = Programs {

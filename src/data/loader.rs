@@ -13,7 +13,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -113,15 +113,32 @@ impl Loader {
     /// An image cannot be read. The loader then stops: every further call gives the same error.
     #[allow(clippy::should_implement_trait)] // An iterator could not fail.
     pub fn next(&mut self) -> Result<Batch, DataError> {
+        loop {
+            if let Some(batch) = self.next_within(Duration::MAX)? {
+                return Ok(batch);
+            }
+        }
+    }
+
+    /// As [`next`](Self::next), but waits no longer than `patience`; `None` if nothing was ready by then.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_within(&mut self, patience: Duration) -> Result<Option<Batch>, DataError> {
         let Some(ready) = &self.ready else {
             return Err(self.failure.clone());
         };
         let start = Instant::now();
-        match ready.recv().unwrap_or(Err(DataError::LoaderEnded)) {
-            Ok(batch) => Ok(Batch {
+        let batch = match ready.recv_timeout(patience) {
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(DataError::LoaderEnded),
+            Ok(batch) => batch,
+        };
+        match batch {
+            Ok(batch) => Ok(Some(Batch {
                 waited: start.elapsed(),
                 ..batch
-            }),
+            })),
             Err(error) => {
                 self.ready = None;
                 self.failure = error.clone();

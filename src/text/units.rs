@@ -39,6 +39,17 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// `42s`, `3m 05s`, `2h 07m`, `4d 11h`
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m {:02}s", s / 60, s % 60),
+        3600..86_400 => format!("{}h {:02}m", s / 3600, s / 60 % 60),
+        _ => format!("{}d {:02}h", s / 86_400, s / 3600 % 24),
+    }
+}
+
 /// Reads a size: `4GiB`, `512 MiB`, `1.5G`, `2000MB`, `4294967296`. A bare letter counts in 1024s, as memory does.
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -87,6 +98,12 @@ mod tests {
         );
         assert_eq!([0, 45_123_456_789].map(flops), ["0.00 FLOP", "45.1 GFLOP"]);
         assert_eq!([0.018, 2.44, 61.2].map(seconds), ["18 ms", "2.4 s", "61 s"]);
+    }
+
+    #[test]
+    fn durations_have_two_parts() {
+        let told = [41.6, 185.0, 7620.0, 385_200.0].map(duration);
+        assert_eq!(told, ["42s", "3m 05s", "2h 07m", "4d 11h"]);
     }
 
     #[test]

@@ -1,24 +1,31 @@
 //! Checkpoints: all that a run needs to go on to the same bits, in one safetensors file.
 //!
 //! Weights stand under the model's own names, their moments under [`FIRST_MOMENT`] and [`SECOND_MOMENT`]; the key
-//! [`NOTE`] of the header holds a [`State`] as JSON. Same state, same bytes.
+//! [`NOTE`] of the header holds a [`State`] and a checksum as JSON. Same state, same bytes.
+
+mod error;
+mod folder;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
+pub use error::{CheckpointError, Room};
+pub use folder::{latest, prune, taken};
+
 use safetensors::{Dtype, tensor::TensorInfo};
 use serde::{Deserialize, Serialize};
+use twox_hash::xxhash3_128::Hasher;
 
 use super::{
+    disk::{Disk, create_folders},
     mismatch::Mismatch,
-    replace::{replace, sweep},
+    replace::replace,
     step::{Part, Step, WeightInfo},
-    tensor_file::{self, TensorFile},
+    tensor_file::{self, Entry, TensorFile},
 };
+use folder::ENDING;
 
 /// Stands before a weight's name in the name of the running mean of its gradient.
 pub const FIRST_MOMENT: &str = "optimizer.exp_avg.";
@@ -27,17 +34,25 @@ pub const SECOND_MOMENT: &str = "optimizer.exp_avg_sq.";
 /// The header's key of the [`State`].
 pub const NOTE: &str = "mimc";
 
-/// The newest layout of a checkpoint, and the only one.
-const FORMAT: u32 = 1;
+/// The layout of a checkpoint: the second has a checksum, and says which images it saw. The first is not read.
+const FORMAT: u32 = 2;
 const PARTS: [Part; 3] = [Part::Value, Part::FirstMoment, Part::SecondMoment];
 
 /// Where a run stood. Its JSON is sorted by key, for the fields are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
+    /// Images per optimizer step.
+    pub batch: usize,
     /// The epoch of the next step, from 0.
     pub epoch: u64,
+    /// Checksums of the graph files that the model is made of, by their paths.
+    pub graphs: BTreeMap<String, String>,
+    /// Images found.
+    pub images: usize,
     /// Images per micro-batch.
     pub micro_batch: usize,
+    /// A checksum over the names of the images, in their order.
+    pub names: String,
     /// Images of that epoch before the next step's.
     pub position: usize,
     /// The resolved recipe.
@@ -47,43 +62,15 @@ pub struct State {
     pub step: u64,
 }
 
-/// What the header holds.
+/// What the header holds. Its JSON is sorted by key as well; the checksum stands first, before any text of a user's.
 #[derive(Serialize, Deserialize)]
 struct Note<T> {
+    checksum: String,
     format: u32,
     state: T,
 }
 
-/// Why a checkpoint could not be written or used.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    #[error("cannot write the checkpoint {}: {source}", path.display())]
-    Write { path: PathBuf, source: io::Error },
-    #[error("cannot read the checkpoint {}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{} is no checkpoint of a run: its header has no key `{NOTE}`", path.display())]
-    Foreign { path: PathBuf },
-    #[error("the checkpoint {} is of format {format}, and this mimc reads format {FORMAT}", path.display())]
-    Format { path: PathBuf, format: u32 },
-    #[error("the checkpoint {} does not fit the model: {mismatch}", path.display())]
-    Mismatch { path: PathBuf, mismatch: Mismatch },
-}
-
-impl CheckpointError {
-    /// What to do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Write { .. } => "free some space or make the folder writable, then go on with --resume",
-            Self::Read { .. } => "remove the file: --resume then goes on from the one before it",
-            Self::Foreign { .. } => "move the file out of the folder of checkpoints",
-            Self::Format { .. } => "use the mimc that wrote it, or start anew in another folder with --output",
-            Self::Mismatch { .. } => "resume with the recipe of the run, which lies beside its checkpoints as recipe.yaml",
-        }
-        .into()
-    }
-}
-
-/// An opened checkpoint: its header is sound, its tensors are yet to be read.
+/// An opened checkpoint, whole by its checksum.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -95,108 +82,111 @@ pub struct Checkpoint {
 ///
 /// # Errors
 /// [`CheckpointError::Write`].
-pub fn save(folder: &Path, step: &dyn Step, state: &State) -> Result<PathBuf, CheckpointError> {
+pub fn save(
+    disk: &dyn Disk,
+    folder: &Path,
+    step: &dyn Step,
+    state: &State,
+) -> Result<PathBuf, CheckpointError> {
     let path = folder.join(file_name(state.step));
-    let weights = step.weights();
-    let tensors: Vec<(Part, usize)> = PARTS
-        .iter()
-        .flat_map(|&part| (0..weights.len()).map(move |index| (part, index)))
-        .collect();
-    let entries = tensors.iter().map(|&(part, index)| {
-        let WeightInfo { name, dims, .. } = &weights[index];
-        (tensor_name(part, name), dims.clone())
-    });
-    let entries = entries.collect();
-    let note = Note {
-        format: FORMAT,
-        state,
+    let tensors = tensors(step.weights());
+    let entries: Vec<_> = tensors.iter().map(|(_, _, entry)| entry.clone()).collect();
+    let note = |seal: &str| {
+        let note = Note {
+            checksum: seal.into(),
+            format: FORMAT,
+            state,
+        };
+        serde_json::to_string(&note).expect("numbers and texts are always JSON")
     };
-    let written = serde_json::to_string(&note)
-        .map_err(io::Error::other)
-        .and_then(|note| {
-            fs::create_dir_all(folder)?;
-            replace(&path, |file| {
-                tensor_file::write(file, (NOTE, note), entries, |which, to| {
-                    let (part, index) = tensors[which];
-                    step.read(part, index, to);
-                })
+    let written = create_folders(disk, folder).and_then(|()| {
+        replace(disk, &path, |file| {
+            tensor_file::write(file, (NOTE, &note), entries, |which, to| {
+                let (part, index, _) = tensors[which];
+                step.read(part, index, to);
             })
-        });
+        })
+    });
     match written {
         Ok(()) => Ok(path),
-        Err(source) => Err(CheckpointError::Write { path, source }),
-    }
-}
-
-/// Removes all but the newest `keep` checkpoints up to and including that of `step`, and what interrupted saves left.
-/// Later ones stay: they cannot be this run's own.
-///
-/// # Errors
-/// [`CheckpointError::Write`].
-pub fn prune(folder: &Path, keep: NonZeroUsize, step: u64) -> Result<(), CheckpointError> {
-    let cleaned = sweep(folder).and_then(|()| {
-        let mut own = list(folder)?;
-        own.retain(|(made, _)| *made <= step);
-        let old = own.len().saturating_sub(keep.get());
-        own[..old]
-            .iter()
-            .try_for_each(|(_, path)| fs::remove_file(path))
-    });
-    cleaned.map_err(|source| CheckpointError::Write {
-        path: folder.to_owned(),
-        source,
-    })
-}
-
-/// Opens the newest sound checkpoint of a folder, and tells of newer ones that are damaged. `None` if the folder holds
-/// none at all.
-///
-/// # Errors
-/// The folder cannot be listed, or holds checkpoints of which none is sound.
-pub fn latest(
-    folder: &Path,
-) -> Result<Option<(Checkpoint, Vec<CheckpointError>)>, CheckpointError> {
-    let found = match list(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found.map_err(|source| CheckpointError::Read {
-            path: folder.to_owned(),
+        Err(source) => Err(CheckpointError::Write {
+            path,
             source,
-        })?,
+            room: room(disk, folder, step),
+        }),
+    }
+}
+
+/// What the checkpoint of a program takes, and what a folder has left.
+pub fn room(disk: &dyn Disk, folder: &Path, step: &dyn Step) -> Room {
+    let elements: usize = step.weights().iter().map(WeightInfo::len).sum();
+    Room {
+        takes: (PARTS.len() * elements * size_of::<f32>()) as u64,
+        free: disk.free(folder).ok(),
+    }
+}
+
+/// The first tensor of a program's state that holds something other than a finite number: such a state is worth nothing.
+pub fn not_finite(step: &dyn Step) -> Option<String> {
+    let mut values = Vec::new();
+    let found = tensors(step.weights())
+        .into_iter()
+        .find(|(part, index, (_, dims))| {
+            values.resize(dims.iter().product(), 0.0);
+            step.read(*part, *index, &mut values);
+            values.iter().any(|value| !value.is_finite())
+        });
+    found.map(|(_, _, (name, _))| name)
+}
+
+/// A checksum over texts, one after the other: 32 hexadecimal digits.
+pub fn checksum<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+    let mut hasher = Hasher::new();
+    for text in texts {
+        hasher.write(text.as_bytes());
+        hasher.write(b"\0");
+    }
+    format!("{:032x}", hasher.finish_128())
+}
+
+/// What a checkpoint holds of some weights, in its order.
+fn tensors(weights: &[WeightInfo]) -> Vec<(Part, usize, Entry)> {
+    let of = |part: Part| {
+        let weights = weights.iter().enumerate();
+        weights.map(move |(index, weight)| {
+            let entry = (tensor_name(part, &weight.name), weight.dims.clone());
+            (part, index, entry)
+        })
     };
-    let mut damaged = Vec::new();
-    for (_, path) in found.into_iter().rev() {
-        match Checkpoint::open(&path) {
-            Ok(checkpoint) => return Ok(Some((checkpoint, damaged))),
-            Err(error) => damaged.push(error),
-        }
-    }
-    match damaged.into_iter().next() {
-        Some(newest) => Err(newest),
-        None => Ok(None),
-    }
+    PARTS.into_iter().flat_map(of).collect()
 }
 
 impl Checkpoint {
-    /// Reads and checks a checkpoint's header.
+    /// Opens a checkpoint and compares all of it with its checksum.
     ///
     /// # Errors
     /// The file cannot be read, is damaged, or is no checkpoint of a run.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let path = path.to_owned();
-        let file = match TensorFile::open(&path) {
+        let mut file = match TensorFile::open(&path) {
             Ok(file) => file,
             Err(source) => return Err(CheckpointError::Read { path, source }),
         };
         let Some(note) = file.note(NOTE) else {
             return Err(CheckpointError::Foreign { path });
         };
-        match parse_note(note) {
-            Ok(Ok(state)) => Ok(Self { path, state, file }),
-            Ok(Err(format)) => Err(CheckpointError::Format { path, format }),
-            Err(source) => Err(CheckpointError::Read {
-                path,
-                source: source.into(),
-            }),
+        let (checksum, state) = match parse_note(note) {
+            Ok(Ok(parsed)) => parsed,
+            Ok(Err(format)) => return Err(CheckpointError::Format { path, format }),
+            Err(error) => {
+                let source = error.into();
+                return Err(CheckpointError::Read { path, source });
+            }
+        };
+        match file.is_sealed_with(&checksum) {
+            Ok(true) => Ok(Self { path, state, file }),
+            Ok(false) => Err(CheckpointError::Damaged { path }),
+            Err(source) => Err(CheckpointError::Read { path, source }),
         }
     }
 
@@ -261,13 +251,20 @@ impl Checkpoint {
     }
 }
 
-/// The state, or the format if it is another.
-fn parse_note(note: &str) -> serde_json::Result<Result<State, u32>> {
-    let Note { format, state } = serde_json::from_str::<Note<serde_json::Value>>(note)?;
+/// Checksum and state, or the format if it is another.
+fn parse_note(note: &str) -> serde_json::Result<Result<(String, State), u32>> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let Format { format } = serde_json::from_str(note)?;
     if format != FORMAT {
         return Ok(Err(format));
     }
-    serde_json::from_value(state).map(Ok)
+    let Note {
+        checksum, state, ..
+    } = serde_json::from_str(note)?;
+    Ok(Ok((checksum, state)))
 }
 
 fn tensor_name(part: Part, weight: &str) -> String {
@@ -280,20 +277,5 @@ fn tensor_name(part: Part, weight: &str) -> String {
 }
 
 fn file_name(step: u64) -> String {
-    format!("step_{step:06}.safetensors")
-}
-
-/// Checkpoints by their names, the oldest first.
-fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let number = name.and_then(|n| n.strip_prefix("step_")?.strip_suffix(".safetensors"));
-        if let Some(step) = number.and_then(|digits| digits.parse().ok()) {
-            found.push((step, path));
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+    format!("step_{step:06}{ENDING}")
 }

@@ -1,24 +1,27 @@
 //! What a recipe says of a run, in the terms of the loop.
 
-use std::num::NonZeroUsize;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use super::{
+    checkpoint::checksum,
     output::Output,
     run::Run,
     schedule::{Curve, ScheduleConfig},
 };
 use crate::{
     data::{Crop, DataConfig, Source},
+    language::library::Library,
     recipe::{Images, Recipe, Schedule, ScheduleName},
 };
 
 impl Run {
-    /// The whole run of a recipe, from its start.
-    pub fn from_recipe(recipe: &Recipe, output: Output) -> Self {
+    /// The whole run of a recipe, from its start. The library is that which compiled it.
+    pub fn from_recipe(recipe: &Recipe, library: &Library, output: Output) -> Self {
         let train = &recipe.train;
         Self {
             title: recipe.name.clone(),
             recipe: recipe.to_yaml(),
+            graphs: graphs(library),
             output,
             resume: false,
             data: data_config(recipe),
@@ -31,6 +34,14 @@ impl Run {
             picture_every: train.picture_every,
         }
     }
+}
+
+fn graphs(library: &Library) -> BTreeMap<String, String> {
+    let graphs = library.loaded();
+    let files = graphs.iter().map(|graph| &graph.span.file);
+    files
+        .map(|file| (file.path.clone(), checksum([&*file.text])))
+        .collect()
 }
 
 impl From<&Schedule> for ScheduleConfig {
@@ -88,7 +99,7 @@ mod tests {
     fn run(recipe: &str, sets: &[&str]) -> Run {
         let sets: Vec<_> = sets.iter().map(|set| (*set).to_owned()).collect();
         let recipe = Recipe::load(recipe, &sets).expect("a sound recipe");
-        Run::from_recipe(&recipe, Output::new("runs/test"))
+        Run::from_recipe(&recipe, &Library::new(&[]), Output::new("runs/test"))
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Training: the loop over a compiled step, and what it leaves behind.
 
 mod canvas;
+pub mod changes;
 pub mod checkpoint;
+pub mod claim;
 pub mod curve;
+pub mod disk;
+pub mod error;
 mod from_recipe;
 mod gallery;
 pub mod metrics;
@@ -18,6 +22,7 @@ pub mod signals;
 pub mod step;
 pub mod tensor_file;
 pub mod trainer;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,13 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
+    changes::{Change, Meaning},
     metrics::Record,
     run::{Event, Observer, Started},
+};
+use crate::text::{
+    columns::{Align, columns},
+    units::duration,
 };
 
 /// Two lines that move with every step on a terminal, and elsewhere a line every so many steps; messages in between.
@@ -103,10 +108,13 @@ impl Observer for Progress {
                     "found no checkpoint in {folder}: starting at step 0"
                 ));
             }
-            Event::RecipeChanged { was, is } => {
-                self.say("the recipe is not the one of the checkpoint:");
-                self.say(&changed_lines(was, is));
+            Event::Changed(changes) => {
+                self.say("this has changed since the checkpoint:");
+                self.say(&changed_lines(changes));
             }
+            Event::Tight { room, checkpoints } => self.say(&format!(
+                "warning: {room}; {checkpoints} of them are kept at once, so the disk will be full before the run ends"
+            )),
             Event::Resumed { checkpoint, step } => {
                 self.say(&format!(
                     "resumed behind step {step} from {}",
@@ -203,27 +211,22 @@ fn describe(started: &Started) -> String {
     )
 }
 
-/// The lines that only one of two texts has.
-fn changed_lines(was: &str, is: &str) -> String {
-    let only = |sign: &str, text: &str, other: &str| {
-        let other: Vec<_> = other.lines().collect();
-        let lines = text.lines().filter(|line| !other.contains(line));
-        lines
-            .map(|line| format!("  {sign} {line}"))
-            .collect::<Vec<_>>()
+/// One line for each change, in columns.
+fn changed_lines(changes: &[Change]) -> String {
+    let row = |change: &Change| {
+        let Change { key, was, is, .. } = change;
+        let meaning = match change.meaning {
+            Meaning::Goes(how) => how,
+            Meaning::Same | Meaning::Another => "",
+        };
+        vec![
+            format!("  {key}"),
+            format!("{was} → {is}"),
+            meaning.to_owned(),
+        ]
     };
-    [only("-", was, is), only("+", is, was)].concat().join("\n")
-}
-
-/// `42s`, `3m 05s`, `2h 07m`, `4d 11h`
-fn duration(seconds: f64) -> String {
-    let s = seconds.round() as u64;
-    match s {
-        0..60 => format!("{s}s"),
-        60..3600 => format!("{}m {:02}s", s / 60, s % 60),
-        3600..86_400 => format!("{}h {:02}m", s / 3600, s / 60 % 60),
-        _ => format!("{}d {:02}h", s / 86_400, s / 3600 % 24),
-    }
+    let rows: Vec<_> = changes.iter().map(row).collect();
+    columns(&[Align::Left; 3], &rows).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -231,7 +234,7 @@ mod tests {
     use std::{cell::RefCell, path::Path, rc::Rc};
 
     use super::*;
-    use crate::train::schedule::Rates;
+    use crate::train::{changes, schedule::Rates};
 
     #[derive(Clone, Default)]
     struct Page(Rc<RefCell<Vec<u8>>>);
@@ -299,13 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_two_parts() {
-        let told = [41.6, 185.0, 7620.0, 385_200.0].map(duration);
-        assert_eq!(told, ["42s", "3m 05s", "2h 07m", "4d 11h"]);
-    }
-
-    #[test]
-    fn changed_lines_show_both_sides() {
-        assert_eq!(changed_lines("a\nb\nc", "a\nB\nc"), "  - b\n  + B");
+    fn changed_lines_show_both_sides_and_what_comes_of_it() {
+        let was = changes::settings("train: { epochs: 100, keep: 3 }");
+        let is = changes::settings("train: { epochs: 200, keep: 5 }");
+        assert_eq!(
+            changed_lines(&changes::between(&was, &is)),
+            "  train.epochs  100 → 200  the schedule is laid out anew; the step it stands at stays\n  \
+             train.keep    3 → 5"
+        );
     }
 }

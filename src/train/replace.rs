@@ -2,10 +2,12 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
+
+use super::disk::Disk;
 
 /// Ends the name of a file that is being written.
 const UNFINISHED: &str = ".partial";
@@ -16,29 +18,34 @@ const UNFINISHED: &str = ".partial";
 /// # Errors
 /// Of the file system, or of `write`; then the place keeps what it held.
 pub fn replace(
+    disk: &dyn Disk,
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let beside = unfinished(path);
-    let written = write_through(&beside, write).and_then(|()| fs::rename(&beside, path));
+    let written = write_through(disk, &beside, write).and_then(|()| disk.rename(&beside, path));
     if written.is_err() {
         // The first error is the one to report; what is left behind is swept later.
-        let _ = fs::remove_file(&beside);
+        let _ = disk.remove(&beside);
     }
     written?;
-    sync_folder(path.parent().unwrap_or(Path::new("")))
+    disk.sync_folder(path.parent().unwrap_or(Path::new("")))
 }
 
-/// Removes what an interrupted [`replace`] left in a folder.
+/// Removes what an interrupted [`replace`] left in a folder, if there is such a folder.
 ///
 /// # Errors
 /// Of the file system.
-pub fn sweep(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
+pub fn sweep(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if name.starts_with(b".") && name.ends_with(UNFINISHED.as_bytes()) {
-            fs::remove_file(&path)?;
+        if name.starts_with(b".") && name.ends_with(UNFINISHED.as_bytes()) && path.is_file() {
+            disk.remove(&path)?;
         }
     }
     Ok(())
@@ -52,38 +59,27 @@ fn unfinished(path: &Path) -> PathBuf {
 }
 
 fn write_through(
+    disk: &dyn Disk,
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut file = BufWriter::with_capacity(1 << 20, disk.create(path)?);
     write(&mut file)?;
     file.flush()?;
-    file.get_ref().sync_all()
-}
-
-/// Makes a rename in a folder survive a power cut.
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    let here = folder.as_os_str().is_empty();
-    File::open(if here { Path::new(".") } else { folder })?.sync_all()
-}
-
-/// Elsewhere a folder cannot be opened, and the rename itself is as durable as it gets.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
+    file.get_mut().sync()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::disk::RealDisk;
 
     #[test]
     fn a_failed_write_leaves_the_old_content() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("a.txt");
-        replace(&path, |file| file.write_all(b"old")).expect("written");
-        let failed = replace(&path, |file| {
+        replace(&RealDisk, &path, |file| file.write_all(b"old")).expect("written");
+        let failed = replace(&RealDisk, &path, |file| {
             file.write_all(b"new")?;
             Err(io::Error::other("no more"))
         });
@@ -98,12 +94,13 @@ mod tests {
         for name in [".a.safetensors.partial", "a.partial", ".partial.txt"] {
             fs::write(folder.path().join(name), "x").expect("written");
         }
-        sweep(folder.path()).expect("swept");
+        sweep(&RealDisk, folder.path()).expect("swept");
         let mut left: Vec<_> = fs::read_dir(folder.path())
             .expect("listed")
             .map(|entry| entry.expect("listed").file_name())
             .collect();
         left.sort();
         assert_eq!(left, [".partial.txt", "a.partial"]);
+        sweep(&RealDisk, &folder.path().join("none")).expect("nothing to do");
     }
 }

@@ -1,19 +1,20 @@
 //! What goes into a run, what is told while it goes on, and what comes out.
 
 use std::{
-    io,
+    collections::BTreeMap,
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 use super::{
-    checkpoint::CheckpointError,
+    changes::Change,
+    checkpoint::{CheckpointError, Room},
     metrics::Record,
     output::Output,
-    schedule::{Rates, ScheduleConfig, ScheduleError},
-    step::{Step, StepError},
+    schedule::{Rates, ScheduleConfig},
+    step::Step,
 };
-use crate::data::{DataConfig, DataError};
+use crate::data::DataConfig;
 
 /// A training run, as a recipe and the command line describe it.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Run {
     pub title: String,
     /// The resolved recipe; kept beside the results and in each checkpoint.
     pub recipe: String,
+    /// Checksums of the graph files that the model is made of, by their paths.
+    pub graphs: BTreeMap<String, String>,
     pub output: Output,
     /// Goes on from the latest checkpoint in the output folder, to the same bits as if the run had not been interrupted.
     pub resume: bool,
@@ -59,14 +62,17 @@ pub enum Event<'a> {
     Damaged(&'a CheckpointError),
     /// There is nothing to resume in this folder: the run starts at step 0.
     NothingToResume(&'a Path),
-    /// The recipe is not the one the checkpoint was written with.
-    RecipeChanged {
-        was: &'a str,
-        is: &'a str,
-    },
+    /// The run is not quite the one that wrote the checkpoint, and goes on all the same.
+    Changed(&'a [Change]),
     Resumed {
         checkpoint: &'a Path,
         step: u64,
+    },
+    /// The checkpoints that are to be kept will not fit on the disk.
+    Tight {
+        room: Room,
+        /// Those kept, and one more while it is written.
+        checkpoints: usize,
     },
     /// Training begins.
     Started(Started),
@@ -121,87 +127,4 @@ pub struct Summary {
     pub picture: Option<PathBuf>,
     /// Whether it was asked to stop before its goal.
     pub interrupted: bool,
-}
-
-/// Why a run could not begin or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    #[error(transparent)]
-    Data(#[from] DataError),
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(transparent)]
-    Step(#[from] StepError),
-    #[error("cannot write {}: {source}", path.display())]
-    Output { path: PathBuf, source: io::Error },
-    #[error("the batch of {batch} images is no multiple of the micro-batch of {micro_batch}")]
-    MicroBatch { batch: usize, micro_batch: usize },
-    /// The run would not go on to the same bits.
-    #[error("{what} was {then} when the checkpoint was written and is {now} now")]
-    Changed {
-        what: &'static str,
-        then: String,
-        now: String,
-    },
-    #[error(
-        "the {what} of step {step} is {value}, in a batch of {}{}",
-        files_told(files),
-        last_good(checkpoint)
-    )]
-    NonFinite {
-        what: &'static str,
-        value: f32,
-        /// The step that could not be made, counted from 1.
-        step: u64,
-        /// The images it saw.
-        files: Vec<String>,
-        /// The last checkpoint, from before it.
-        checkpoint: Option<PathBuf>,
-    },
-}
-
-impl TrainError {
-    /// What to do about it.
-    pub fn help(&self) -> Option<String> {
-        let help = match self {
-            Self::Data(error) => error.help(),
-            Self::Checkpoint(error) => error.help(),
-            Self::Schedule(_) | Self::Step(_) => return None,
-            Self::Output { .. } => "free some space, or give another folder with --output".into(),
-            Self::MicroBatch { batch, .. } => format!("give a --micro-batch that divides {batch}"),
-            Self::Changed { .. } => {
-                "undo the change to go on to the same bits, or start anew without --resume".into()
-            }
-            Self::NonFinite { .. } => {
-                "look at these images; a lower train.schedule.base_lr or a longer warm-up often helps, then go on with --resume"
-                    .into()
-            }
-        };
-        Some(help)
-    }
-
-    /// Whether the state of the last optimizer step is sound, so that it is worth keeping.
-    pub(super) fn leaves_state_sound(&self) -> bool {
-        matches!(self, Self::Data(_) | Self::Output { .. })
-    }
-}
-
-/// So many files are named in a message.
-const TOLD: usize = 16;
-
-fn files_told(files: &[String]) -> String {
-    let first = files[..files.len().min(TOLD)].join(", ");
-    match files.len().saturating_sub(TOLD) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
-}
-
-fn last_good(checkpoint: &Option<PathBuf>) -> String {
-    match checkpoint {
-        Some(path) => format!("; the last good checkpoint is {}", path.display()),
-        None => "; there is no checkpoint from before it".into(),
-    }
 }

@@ -1,5 +1,6 @@
 //! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
 
+use super::signals::Stop;
 use crate::random::Key;
 
 /// A compiled training step: forward, backward and update of one model.
@@ -41,6 +42,13 @@ pub trait Step {
     /// # Errors
     /// If the backend cannot run the program.
     fn apply(&mut self, lr: f32, update: u64) -> Result<f32, StepError>;
+
+    /// From now on, a run of [`Step::accumulate`] under way ends with [`StepError::Interrupted`] soon after `stop` is
+    /// requested. Gradients are then worth nothing; weights and moments are what they were. A program that cannot end
+    /// in the middle ignores this, and the micro-batch is waited for.
+    fn end_early_on(&mut self, stop: &Stop) {
+        let _ = stop;
+    }
 
     /// A named output of the last [`Step::accumulate`]: `loss`, `decoder` `[micro, 3, size, size]`, `mask`, or an
     /// activation that was kept on request.
@@ -113,6 +121,8 @@ pub enum StepError {
     },
     #[error("the program keeps no output `{name}`; it keeps {}", list(known))]
     UnknownOutput { name: String, known: Vec<String> },
+    #[error("the micro-batch was interrupted")]
+    Interrupted,
     /// The backend's own words.
     #[error("{0}")]
     Backend(String),

@@ -12,6 +12,7 @@ use safetensors::{
     Dtype,
     tensor::{Metadata, TensorInfo},
 };
+use twox_hash::xxhash3_128::Hasher;
 
 /// The format's own limit on its header, in bytes.
 const HEADER_LIMIT: u64 = 100_000_000;
@@ -19,48 +20,71 @@ const HEADER_LIMIT: u64 = 100_000_000;
 /// Name and shape of one tensor.
 pub type Entry = (String, Vec<usize>);
 
+/// Stands for a seal that is not known yet.
+const UNSEALED: &str = "00000000000000000000000000000000";
+
 /// Writes a whole file: a header with one note, then each tensor as `fill` gives it, called in order with its index and
-/// its elements. The bytes depend on the arguments alone.
+/// its elements, twice. The bytes depend on the arguments alone.
+///
+/// The note is made around the file's seal, 32 hexadecimal digits: a checksum over all its bytes (XXH3 of 128 bits), the
+/// seal itself counted as zeros. The note must hold it once, in front of any other text of that kind.
 ///
 /// # Errors
 /// Of `to`.
 pub fn write(
-    to: &mut impl Write,
-    note: (&str, String),
+    to: &mut dyn Write,
+    note: (&str, &dyn Fn(&str) -> String),
     entries: Vec<Entry>,
     mut fill: impl FnMut(usize, &mut [f32]),
 ) -> io::Result<()> {
-    let lengths: Vec<usize> = entries
-        .iter()
-        .map(|(_, dims)| dims.iter().product())
-        .collect();
-    let header = header(note, entries).map_err(io::Error::other)?;
-    to.write_all(&(header.len() as u64).to_le_bytes())?;
-    to.write_all(&header)?;
+    let (key, note) = note;
+    let mut hasher = Hasher::new();
+    let open = header((key, note(UNSEALED)), &entries).map_err(io::Error::other)?;
+    hasher.write(&open);
+    each(&entries, &mut fill, |bytes| {
+        hasher.write(bytes);
+        Ok(())
+    })?;
+    let sealed = header((key, note(&seal(&hasher))), &entries).map_err(io::Error::other)?;
+    to.write_all(&sealed)?;
+    each(&entries, &mut fill, |bytes| to.write_all(bytes))
+}
+
+/// The bytes of one tensor after the other, as they stand in a file.
+fn each(
+    entries: &[Entry],
+    fill: &mut impl FnMut(usize, &mut [f32]),
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut values = Vec::new();
-    for (index, length) in lengths.into_iter().enumerate() {
-        values.resize(length, 0.0);
+    for (index, (_, dims)) in entries.iter().enumerate() {
+        values.resize(dims.iter().product(), 0.0);
         fill(index, &mut values);
         swap_to_little_endian(&mut values);
-        to.write_all(bytemuck::cast_slice(&values))?;
+        take(bytemuck::cast_slice(&values))?;
     }
     Ok(())
 }
 
+fn seal(hasher: &Hasher) -> String {
+    format!("{:032x}", hasher.finish_128())
+}
+
+/// The length of the header, and the header.
 fn header(
     (key, text): (&str, String),
-    entries: Vec<Entry>,
+    entries: &[Entry],
 ) -> Result<Vec<u8>, safetensors::SafeTensorError> {
     let mut end = 0;
-    let tensors = entries.into_iter().map(|(name, shape)| {
+    let tensors = entries.iter().map(|(name, shape)| {
         let start = end;
         end += shape.iter().product::<usize>() * size_of::<f32>();
         let info = TensorInfo {
             dtype: Dtype::F32,
-            shape,
+            shape: shape.clone(),
             data_offsets: (start, end),
         };
-        (name, info)
+        (name.clone(), info)
     });
     // One note only: a map of several would be written in an order that changes from run to run.
     let notes = HashMap::from([(key.to_owned(), text)]);
@@ -68,7 +92,8 @@ fn header(
     let mut header = serde_json::to_vec(&metadata)?;
     // The format aligns its data to 8 bytes with spaces.
     header.resize(header.len().next_multiple_of(8), b' ');
-    Ok(header)
+    let length = (header.len() as u64).to_le_bytes();
+    Ok([&length[..], &header].concat())
 }
 
 /// A file whose header has been read and whose length agrees with it.
@@ -116,6 +141,32 @@ impl TensorFile {
             metadata,
             data,
         })
+    }
+
+    /// Reads the whole file and says whether `seal` is its own: see [`write()`].
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn is_sealed_with(&mut self, seal: &str) -> io::Result<bool> {
+        let mut hasher = Hasher::new();
+        let mut header = vec![0; self.data as usize];
+        self.file.rewind()?;
+        self.file.read_exact(&mut header)?;
+        let mut places = header.windows(seal.len());
+        let Some(at) = places.position(|bytes| bytes == seal.as_bytes()) else {
+            return Ok(false);
+        };
+        header[at..at + seal.len()].fill(b'0');
+        hasher.write(&header);
+        let mut part = vec![0; 1 << 20];
+        loop {
+            match self.file.read(&mut part) {
+                Ok(0) => return Ok(self::seal(&hasher) == seal),
+                Ok(length) => hasher.write(&part[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// A text of the header.
@@ -174,13 +225,22 @@ mod tests {
     fn sample() -> Vec<u8> {
         let mut bytes = Vec::new();
         let entries = vec![("b".into(), vec![2, 3]), ("a".into(), vec![1])];
-        write(&mut bytes, ("note", "text".into()), entries, |index, to| {
+        let note = |seal: &str| format!("sealed {seal}");
+        write(&mut bytes, ("note", &note), entries, |index, to| {
             for (i, value) in to.iter_mut().enumerate() {
                 *value = (10 * index + i) as f32;
             }
         })
         .expect("written to memory");
         bytes
+    }
+
+    fn is_whole(file: &mut TensorFile) -> bool {
+        let note = file.note("note").map(str::to_owned);
+        let seal = note
+            .as_deref()
+            .and_then(|note| note.strip_prefix("sealed "));
+        seal.is_some_and(|seal| file.is_sealed_with(seal).expect("read"))
     }
 
     fn open(bytes: &[u8]) -> io::Result<TensorFile> {
@@ -205,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let mut file = open(&sample()).expect("valid");
-        assert_eq!(file.note("note"), Some("text"));
+        assert!(is_whole(&mut file));
         assert_eq!(file.note("other"), None);
         let mut values = [0.0; 6];
         file.read("b", &mut values).expect("read");
@@ -230,5 +290,16 @@ mod tests {
         let mut scrambled = bytes.clone();
         scrambled[20] = b'"';
         assert!(reason(&scrambled).starts_with("its header does not parse"));
+    }
+
+    #[test]
+    fn every_bit_is_sealed() {
+        let bytes = sample();
+        for bit in 0..8 * bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let passes = open(&flipped).is_ok_and(|mut file| is_whole(&mut file));
+            assert!(!passes, "bit {bit} of {}", 8 * bytes.len());
+        }
     }
 }

@@ -4,25 +4,27 @@
 //! that is stopped anywhere and resumed makes the same steps to the bit.
 
 use std::{
-    io::{self, Write},
-    path::{Path, PathBuf},
-    time::Instant,
+    path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use super::{
     checkpoint::{self, State},
-    curve::LossCurve,
+    error::TrainError,
     gallery::Gallery,
-    metrics::{self, Log, Record},
+    metrics::{Log, Record},
     output::write_png,
-    replace::replace,
     resume,
-    run::{Event, Observer, Programs, Run, Started, Summary, TrainError},
+    run::{Event, Observer, Programs, Run, Started, Summary},
     schedule::{Length, Schedule},
     signals::Stop,
-    step::{Draw, Step},
+    step::{Draw, Step, StepError},
+    upkeep::{self, cannot_write},
 };
-use crate::data::Loader;
+use crate::data::{Batch, Loader};
+
+/// How long to wait for images before looking up whether someone asks to stop.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Trains until the goal, or until someone asks to stop; then the state of the last optimizer step is saved.
 ///
@@ -34,9 +36,9 @@ pub fn train(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
-    let mut session = Session::begin(run, programs, observer)?;
-    match session.train(stop) {
-        Ok(()) => Ok(session.summary(stop)),
+    let mut session = Session::begin(run, programs, stop, observer)?;
+    match session.train() {
+        Ok(()) => Ok(session.summary()),
         Err(error) => {
             if error.leaves_state_sound() {
                 // The first error is the one to report; should this fail too, the last checkpoint still stands.
@@ -50,7 +52,10 @@ pub fn train(
 /// A run under way.
 struct Session<'r, 'p> {
     run: &'r Run,
+    stop: &'r Stop,
     observer: &'r mut dyn Observer,
+    /// A checksum over the names of the images.
+    names: String,
     program: &'p mut dyn Step,
     gallery: Option<Gallery<'p>>,
     loader: Loader,
@@ -73,9 +78,11 @@ impl<'r, 'p> Session<'r, 'p> {
     fn begin(
         run: &'r Run,
         programs: Programs<'p>,
+        stop: &'r Stop,
         observer: &'r mut dyn Observer,
     ) -> Result<Self, TrainError> {
         let program = programs.training;
+        program.end_early_on(stop);
         let micro_batch = program.micro_batch();
         if micro_batch == 0 || !run.batch.is_multiple_of(micro_batch) {
             return Err(TrainError::MicroBatch {
@@ -83,6 +90,8 @@ impl<'r, 'p> Session<'r, 'p> {
                 micro_batch,
             });
         }
+        run.output.claim()?;
+        upkeep::finish_setting_aside(run, observer)?;
         let resumed = match run.resume {
             true => resume::find(run, observer)?,
             false => None,
@@ -113,9 +122,11 @@ impl<'r, 'p> Session<'r, 'p> {
             )?),
             None => None,
         };
-        let log = open_output(run, made, observer)?;
+        let log = upkeep::open(run, made, checkpoint.is_some(), observer)?;
+        upkeep::tell_if_tight(run, program, observer);
         let session = Self {
             gallery,
+            names: resume::names(loader.dataset(), &run.data.images),
             schedule,
             log,
             made,
@@ -127,14 +138,20 @@ impl<'r, 'p> Session<'r, 'p> {
             seconds: 0.0,
             loss: None,
             run,
+            stop,
             observer,
             program,
             loader,
         };
+        session.tell_last();
+        if run.output.curve().exists() {
+            // It may show steps that have been cut since.
+            session.draw_curve()?;
+        }
         Ok(session)
     }
 
-    fn train(&mut self, stop: &Stop) -> Result<(), TrainError> {
+    fn train(&mut self) -> Result<(), TrainError> {
         self.observer.observe(Event::Started(Started {
             images: self.loader.dataset().len(),
             batch: self.run.batch,
@@ -145,18 +162,19 @@ impl<'r, 'p> Session<'r, 'p> {
             rates: self.schedule.rates(),
         }));
         while self.made < self.goal {
-            let Some(record) = self.optimizer_step(stop)? else {
+            let Some(record) = self.optimizer_step()? else {
                 self.observer.observe(Event::Stopping);
                 return self.save_if_new();
             };
             self.log(&record)?;
             self.observer.observe(Event::Step(&record));
+            // Pictures first: what is due up to a checkpoint is there whenever the checkpoint is.
             let last = self.made == self.goal;
-            if last || is_due(self.run.checkpoint_every, self.made) {
-                self.save()?;
-            }
             if last || is_due(self.run.picture_every, self.made) {
                 self.draw()?;
+            }
+            if last || is_due(self.run.checkpoint_every, self.made) {
+                self.save()?;
             }
         }
         Ok(())
@@ -164,22 +182,25 @@ impl<'r, 'p> Session<'r, 'p> {
 
     /// Makes one optimizer step, or none if someone asks to stop on the way: then the gradients are lost, and weights and
     /// moments are those of the step before.
-    fn optimizer_step(&mut self, stop: &Stop) -> Result<Option<Record>, TrainError> {
+    fn optimizer_step(&mut self) -> Result<Option<Record>, TrainError> {
         let started = Instant::now();
         let (batch, micro_batch) = (self.run.batch, self.program.micro_batch());
         let (mut loss, mut data_wait, mut files) = (0.0, 0.0, Vec::new());
         for first_sample in (0..batch).step_by(micro_batch) {
-            if stop.requested() {
+            let Some(images) = self.images()? else {
                 return Ok(None);
-            }
-            let images = self.loader.next()?;
+            };
             data_wait += images.waited.as_secs_f64();
             self.program.feed("image", &images.images)?;
-            let part = self.program.accumulate(Draw {
+            let draw = Draw {
                 seed: self.run.data.seed,
                 step: self.made,
                 first_sample: first_sample as u64,
-            })?;
+            };
+            let part = match self.program.accumulate(draw) {
+                Err(StepError::Interrupted) => return Ok(None),
+                part => part?,
+            };
             self.check_finite("loss", part, &images.names)?;
             loss += part as f64;
             files.extend(images.names);
@@ -203,6 +224,19 @@ impl<'r, 'p> Session<'r, 'p> {
             data_wait: round(data_wait, 1e6),
             seconds: round(seconds, 1e6),
         }))
+    }
+
+    /// Those of the next micro-batch, or none if someone asks to stop before they are there.
+    fn images(&mut self) -> Result<Option<Batch>, TrainError> {
+        let mut waited = Duration::ZERO;
+        while !self.stop.requested() {
+            if let Some(images) = self.loader.next_within(GLANCE)? {
+                waited += images.waited;
+                return Ok(Some(Batch { waited, ..images }));
+            }
+            waited += GLANCE;
+        }
+        Ok(None)
     }
 
     fn check_finite(
@@ -237,50 +271,64 @@ impl<'r, 'p> Session<'r, 'p> {
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
+        let _saving = self.stop.saving();
+        if let Some(tensor) = checkpoint::not_finite(self.program) {
+            return Err(TrainError::NonFiniteState {
+                tensor,
+                step: self.made,
+                checkpoint: self.checkpoint.clone(),
+            });
+        }
+        // Steps up to a checkpoint are logged whenever the checkpoint is there.
+        let metrics = self.run.output.metrics();
+        self.log.sync().map_err(cannot_write(&metrics))?;
         let next = self.loader.order().place(self.made);
         let state = State {
+            batch: self.run.batch,
             epoch: next.epoch,
+            graphs: self.run.graphs.clone(),
+            images: self.loader.dataset().len(),
             micro_batch: self.program.micro_batch(),
+            names: self.names.clone(),
             position: next.position,
             recipe: self.run.recipe.clone(),
             seed: self.run.data.seed,
             step: self.made,
         };
-        let folder = self.run.output.checkpoints();
-        let path = checkpoint::save(&folder, self.program, &state)?;
+        let (disk, folder) = (self.run.output.disk(), self.run.output.checkpoints());
+        let path = checkpoint::save(disk, &folder, self.program, &state)?;
         self.saved = Some(self.made);
         self.checkpoint = Some(path.clone());
-        checkpoint::prune(&folder, self.run.keep, self.made)?;
+        self.tell_last();
+        checkpoint::prune(disk, &folder, self.run.keep, self.made)?;
         self.observer.observe(Event::Saved(&path));
         Ok(())
     }
 
+    /// Whoever ends the program from outside knows what is left.
+    fn tell_last(&self) {
+        self.stop.will_leave(self.checkpoint.as_deref());
+    }
+
     fn draw(&mut self) -> Result<(), TrainError> {
-        let metrics = self.run.output.metrics();
-        let records = metrics::read(&metrics).map_err(cannot_write(&metrics))?;
-        let losses: Vec<_> = records
-            .iter()
-            .map(|record| (record.step, record.loss))
-            .collect();
-        let curve = LossCurve {
-            title: &self.run.title,
-            losses: &losses,
-            warmup: self.schedule.warmup_steps(),
-        };
-        let path = self.run.output.curve();
-        write_png(&path, &curve.draw()).map_err(cannot_write(&path))?;
+        self.draw_curve()?;
         let Some(gallery) = &mut self.gallery else {
             return Ok(());
         };
         let sheet = gallery.draw(self.program)?;
         let path = self.run.output.picture(self.made);
-        write_png(&path, &sheet).map_err(cannot_write(&path))?;
+        write_png(self.run.output.disk(), &path, &sheet).map_err(cannot_write(&path))?;
         self.observer.observe(Event::Drawn(&path));
         self.picture = Some(path);
         Ok(())
     }
 
-    fn summary(self, stop: &Stop) -> Summary {
+    fn draw_curve(&self) -> Result<(), TrainError> {
+        let warmup = self.schedule.warmup_steps();
+        upkeep::draw_curve(&self.run.output, &self.run.title, warmup)
+    }
+
+    fn summary(self) -> Summary {
         Summary {
             step: self.made,
             total: self.schedule.total_steps(),
@@ -289,33 +337,9 @@ impl<'r, 'p> Session<'r, 'p> {
             images: (self.made - self.first) * self.run.batch as u64,
             checkpoint: self.checkpoint,
             picture: self.picture,
-            interrupted: stop.requested() && self.made < self.goal,
+            interrupted: self.stop.requested() && self.made < self.goal,
         }
     }
-}
-
-/// Readies the output folder for the step after `made`.
-fn open_output(run: &Run, made: u64, observer: &mut dyn Observer) -> Result<Log, TrainError> {
-    let output = &run.output;
-    if !run.resume {
-        let aside = output
-            .set_earlier_aside()
-            .map_err(cannot_write(output.folder()))?;
-        if let Some(aside) = aside {
-            observer.observe(Event::SetAside(&aside));
-        }
-    }
-    output.create().map_err(cannot_write(output.folder()))?;
-    let recipe = output.recipe();
-    replace(&recipe, |file| file.write_all(run.recipe.as_bytes()))
-        .map_err(cannot_write(&recipe))?;
-    let metrics = output.metrics();
-    Log::open(&metrics, made).map_err(cannot_write(&metrics))
-}
-
-fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> TrainError {
-    let path = path.to_owned();
-    move |source| TrainError::Output { path, source }
 }
 
 fn is_due(every: u64, made: u64) -> bool {

@@ -4,6 +4,7 @@ mod bench;
 mod compile;
 mod errors;
 mod help;
+mod lasting;
 mod run;
 mod verify;
 

@@ -6,7 +6,10 @@ use crate::{
     optimizer,
     plan::{BufferId, Plan, Scheduled, Weight, check::check},
     random::Key,
-    train::step::{Draw, Part, Step, StepError, WeightInfo},
+    train::{
+        signals::Stop,
+        step::{Draw, Part, Step, StepError, WeightInfo},
+    },
 };
 
 /// A compiled step whose kernels are prepared and whose memory is allocated.
@@ -20,6 +23,8 @@ pub struct CpuStep {
     launch: Launch,
     /// Inputs of a micro-batch that nobody has fed yet.
     unfed: Vec<String>,
+    /// Ends a micro-batch between two kernels.
+    stop: Stop,
 }
 
 impl CpuStep {
@@ -49,6 +54,7 @@ impl CpuStep {
         };
         let feeds = plan.feeds.iter().filter(|(_, buffer)| read(buffer));
         Ok(CpuStep {
+            stop: Stop::default(),
             unfed: feeds.map(|(name, _)| name.clone()).collect(),
             weights: plan.weights.iter().map(info).collect(),
             accumulate: ready(&plan.accumulate),
@@ -74,12 +80,6 @@ impl CpuStep {
             Part::Gradient => training.map(|t| t.gradient),
             Part::FirstMoment => training.map(|t| t.first_moment),
             Part::SecondMoment => training.map(|t| t.second_moment),
-        }
-    }
-
-    fn run(&self, kernels: &[Box<dyn Run>]) {
-        for kernel in kernels {
-            kernel.run(self.storage.memory(), &self.launch);
         }
     }
 
@@ -145,7 +145,12 @@ impl Step for CpuStep {
             key: draw.key(),
             first_sample: draw.first_sample,
         };
-        self.run(&self.accumulate);
+        for kernel in &self.accumulate {
+            if self.stop.requested() {
+                return Err(StepError::Interrupted);
+            }
+            kernel.run(self.storage.memory(), &self.launch);
+        }
         self.scalar(roots::LOSS)
     }
 
@@ -159,8 +164,14 @@ impl Step for CpuStep {
         for (name, value) in optimizer::scalars(betas, lr, update) {
             self.feed(name, &[value])?;
         }
-        self.run(&self.apply);
+        for kernel in &self.apply {
+            kernel.run(self.storage.memory(), &self.launch);
+        }
         self.scalar(roots::GRADIENT_NORM)
+    }
+
+    fn end_early_on(&mut self, stop: &Stop) {
+        self.stop = stop.clone();
     }
 
     fn output(&self, name: &str) -> Result<Vec<f32>, StepError> {

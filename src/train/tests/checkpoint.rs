@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -6,8 +7,9 @@ use std::{
 
 use super::linear::Linear;
 use crate::train::{
-    checkpoint::{Checkpoint, CheckpointError, State, latest, prune, save},
-    step::{Draw, Step},
+    checkpoint::{Checkpoint, CheckpointError, State, latest, not_finite, prune, save},
+    disk::RealDisk,
+    step::{Draw, Part, Step},
 };
 
 /// A model that has made a few updates, so that its moments are not zero.
@@ -31,8 +33,12 @@ fn trained() -> Linear {
 
 fn state(step: u64) -> State {
     State {
+        batch: 2,
         epoch: 1,
+        graphs: BTreeMap::from([("a.yaml".into(), "1e".into())]),
+        images: 12,
         micro_batch: 2,
+        names: "0f".into(),
         position: 4,
         recipe: "doc: \"a\"\n".into(),
         seed: u64::MAX,
@@ -45,7 +51,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn save_at(folder: &Path, step: u64) -> PathBuf {
-    save(folder, &trained(), &state(step)).expect("saved")
+    save(&RealDisk, folder, &trained(), &state(step)).expect("saved")
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -60,7 +66,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_checkpoint_holds_weights_moments_and_place() {
     let folder = folder();
     let model = trained();
-    let path = save(folder.path(), &model, &state(200)).expect("saved");
+    let path = save(&RealDisk, folder.path(), &model, &state(200)).expect("saved");
     assert_eq!(path, folder.path().join("step_000200.safetensors"));
     let mut checkpoint = Checkpoint::open(&path).expect("sound");
     assert_eq!(*checkpoint.state(), state(200));
@@ -85,10 +91,14 @@ fn names_are_the_models_and_the_note_is_sorted() {
     ];
     assert_eq!(header.offset_keys(), names);
     let notes = header.metadata().as_ref().expect("a note");
+    let (checksum, rest) = notes["mimc"].split_at(46);
+    let digits = checksum.strip_prefix("{\"checksum\":\"").expect("first");
+    assert_eq!(digits.trim_matches(|c: char| c.is_ascii_hexdigit()), "\"");
     assert_eq!(
-        notes["mimc"],
-        "{\"format\":1,\"state\":{\"epoch\":1,\"micro_batch\":2,\"position\":4,\
-         \"recipe\":\"doc: \\\"a\\\"\\n\",\"seed\":18446744073709551615,\"step\":7}}"
+        rest,
+        ",\"format\":2,\"state\":{\"batch\":2,\"epoch\":1,\"graphs\":{\"a.yaml\":\"1e\"},\"images\":12,\"micro_batch\":2,\
+         \"names\":\"0f\",\"position\":4,\"recipe\":\"doc: \\\"a\\\"\\n\",\
+         \"seed\":18446744073709551615,\"step\":7}}"
     );
     assert_eq!(notes.len(), 1);
 }
@@ -109,13 +119,14 @@ fn old_checkpoints_go_and_later_ones_stay() {
     for step in [900, 100, 200, 1_000_000, 300] {
         save_at(folder.path(), step);
     }
-    fs::write(
-        folder.path().join(".step_000250.safetensors.partial"),
-        "cut",
-    )
-    .expect("written");
     fs::write(folder.path().join("notes.txt"), "mine").expect("written");
-    prune(folder.path(), NonZeroUsize::new(2).expect("not 0"), 300).expect("pruned");
+    prune(
+        &RealDisk,
+        folder.path(),
+        NonZeroUsize::new(2).expect("not 0"),
+        300,
+    )
+    .expect("pruned");
     let left = [
         "notes.txt",
         "step_000200.safetensors",
@@ -157,7 +168,53 @@ fn the_latest_sound_one_is_found() {
         .expect("written");
     }
     let error = latest(folder.path()).expect_err("none is sound");
-    assert!(matches!(error, CheckpointError::Read { path, .. } if path == newest));
+    let told = error.to_string();
+    let start = format!(
+        "none of the 3 checkpoints in {} is sound; cannot read the checkpoint {}: it should be",
+        folder.path().display(),
+        newest.display()
+    );
+    assert!(told.starts_with(&start), "{told}");
+    assert!(told.contains("step_999999.safetensors: it "), "{told}");
+    assert!(error.help().contains("start anew without --resume"));
+}
+
+#[test]
+fn any_flipped_bit_is_noticed() {
+    let folder = folder();
+    let path = save_at(folder.path(), 1);
+    let bytes = fs::read(&path).expect("written");
+    let other = folder.path().join("flipped");
+    // All bits of the sealed file are tried beside its writer; here, one in each byte.
+    for (at, bit) in (0..bytes.len()).zip((0..8).cycle()) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << bit;
+        fs::write(&other, flipped).expect("written");
+        assert!(Checkpoint::open(&other).is_err(), "bit {bit} of byte {at}");
+    }
+    let mut changed = bytes.clone();
+    *changed.last_mut().expect("not empty") ^= 1;
+    fs::write(&other, changed).expect("written");
+    let error = Checkpoint::open(&other).expect_err("one number is another");
+    assert!(matches!(error, CheckpointError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_found_in_every_part() {
+    let mut model = trained();
+    assert_eq!(not_finite(&model), None);
+    let names = [
+        (Part::Value, "decoder.0.bias"),
+        (Part::FirstMoment, "optimizer.exp_avg.decoder.0.bias"),
+        (Part::SecondMoment, "optimizer.exp_avg_sq.decoder.0.bias"),
+    ];
+    for (part, name) in names {
+        let mut sound = [0.0; 3];
+        model.read(part, 1, &mut sound);
+        model.write(part, 1, &[0.0, f32::INFINITY, 0.0]);
+        assert_eq!(not_finite(&model).as_deref(), Some(name));
+        model.write(part, 1, &sound);
+    }
 }
 
 #[test]
@@ -197,30 +254,24 @@ fn other_shapes_formats_and_files_are_told_apart() {
         fs::write(&other, bytes).expect("written");
         Checkpoint::open(&other)
     };
-    let newer = patched("{\\\"format\\\":1,", "{\\\"format\\\":2,").expect_err("unknown");
+    let newer = patched("\\\"format\\\":2,", "\\\"format\\\":3,").expect_err("unknown");
     assert!(
         newer
             .to_string()
-            .ends_with("is of format 2, and this mimc reads format 1")
+            .ends_with("is of format 3, and this mimc reads format 2")
     );
     let foreign = patched("\"mimc\"", "\"them\"").expect_err("not ours");
     assert!(matches!(foreign, CheckpointError::Foreign { .. }));
-    let mut flat = patched("[3,3]", "[9,1]").expect("sound");
-    let error = flat
-        .restore(&mut Linear::new(4, 2, 2))
+    let mut sound = Checkpoint::open(&path).expect("sound");
+    let error = sound
+        .restore(&mut Linear::new(4, 2, 2).reshaped(&[9, 1]))
         .expect_err("another shape");
     assert!(
-        error
-            .to_string()
-            .ends_with("1 tensor is of another shape: encoder.weight [9, 1], wanted [3, 3]")
-    );
-    let mut whole = patched("\"F32\"", "\"I32\"").expect("sound");
-    let error = whole
-        .restore(&mut Linear::new(4, 2, 2))
-        .expect_err("another type");
-    assert!(
-        error
-            .to_string()
-            .ends_with("encoder.weight [3, 3] of I32, wanted [3, 3]")
+        error.to_string().ends_with(
+            "3 tensors are of another shape: encoder.weight [3, 3], wanted [9, 1], \
+             optimizer.exp_avg.encoder.weight [3, 3], wanted [9, 1], \
+             optimizer.exp_avg_sq.encoder.weight [3, 3], wanted [9, 1]"
+        ),
+        "{error}"
     );
 }

@@ -33,7 +33,11 @@ pub struct Linear {
 pub enum Accident {
     LossIsNan,
     GradientIsInfinite,
+    /// No number that a step reports shows it.
+    MomentIsInfinite,
     Signal(Stop),
+    /// A signal, and a program that ends in the middle of the run.
+    Interrupt(Stop),
 }
 
 impl Linear {
@@ -68,6 +72,12 @@ impl Linear {
     /// The same model under another name of its first weight.
     pub fn renamed(mut self, name: &str) -> Self {
         self.weights[MATRIX].name = name.into();
+        self
+    }
+
+    /// The same model with another shape of its first weight.
+    pub fn reshaped(mut self, dims: &[usize]) -> Self {
+        self.weights[MATRIX].dims = dims.into();
         self
     }
 
@@ -166,7 +176,14 @@ impl Step for Linear {
                 Accident::GradientIsInfinite => {
                     self.state[BIAS][slot(Part::Gradient)][0] = f32::INFINITY
                 }
+                Accident::MomentIsInfinite => {
+                    self.state[BIAS][slot(Part::SecondMoment)][0] = f32::INFINITY
+                }
                 Accident::Signal(stop) => drop(stop.request()),
+                Accident::Interrupt(stop) => {
+                    stop.request();
+                    return Err(StepError::Interrupted);
+                }
             },
             _ => {}
         }

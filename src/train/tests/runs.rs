@@ -14,9 +14,10 @@ use crate::{
     data::{Crop, DataConfig, Source},
     random::Key,
     train::{
+        error::TrainError,
         metrics::{self, Record},
         output::Output,
-        run::{Event, Observer, Programs, Run, Summary, TrainError},
+        run::{Event, Observer, Programs, Run, Summary},
         schedule::{Curve, ScheduleConfig},
         signals::Stop,
         trainer::train,
@@ -56,6 +57,7 @@ impl Place {
         Run {
             title: name.into(),
             recipe: "doc: a test\ntrain: { epochs: 4 }\n".into(),
+            graphs: [("graphs/a.yaml".to_owned(), "1e".to_owned())].into(),
             output: Output::new(self.0.path().join(name)),
             resume: false,
             data: DataConfig {
@@ -102,7 +104,11 @@ impl Observer for Heard {
             Event::SetAside(folder) => format!("set aside {}", name(folder)),
             Event::Damaged(_) => "damaged".into(),
             Event::NothingToResume(_) => "nothing to resume".into(),
-            Event::RecipeChanged { .. } => "recipe changed".into(),
+            Event::Changed(changes) => {
+                let keys: Vec<_> = changes.iter().map(|change| change.to_string()).collect();
+                keys.join("; ")
+            }
+            Event::Tight { checkpoints, .. } => format!("no room for {checkpoints}"),
             Event::Resumed { checkpoint, step } => format!("resumed {} {step}", name(checkpoint)),
             Event::Started(started) => format!(
                 "started {} to {} of {}",

@@ -1,16 +1,19 @@
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use image::RgbImage;
 
 use super::{
     linear::{Accident, Linear},
     runs::{BATCH, Heard, IMAGES, Place, SIZE, TOTAL, checkpoint, finished, go, records},
+    simulated::Simulated,
 };
 use crate::{
     data::Order,
     train::{
+        error::TrainError,
         metrics,
-        run::{Programs, Summary, TrainError},
+        output::Output,
+        run::{Programs, Summary},
         signals::Stop,
         trainer::train,
     },
@@ -123,6 +126,55 @@ fn numbers_that_are_not_finite_stop_the_run() {
 }
 
 #[test]
+fn a_state_that_is_not_finite_is_not_saved() {
+    let place = Place::new();
+    let mut run = place.run("a");
+    run.checkpoint_every = 2;
+    let mut model = Linear::new(SIZE, BATCH, 2);
+    model.accident = Some((7, Accident::MomentIsInfinite));
+    let error = go(&run, &mut model).0.expect_err("must stop");
+    let told = format!(
+        "`optimizer.exp_avg_sq.decoder.0.bias` holds a number that is not finite behind step 4, \
+         so that state is not saved; the last good checkpoint is {}",
+        checkpoint(&run, 2).display()
+    );
+    assert_eq!(error.to_string(), told);
+    assert!(error.help().is_some_and(|help| help.contains("base_lr")));
+    assert!(checkpoint(&run, 2).exists() && !checkpoint(&run, 4).exists());
+}
+
+#[test]
+fn a_folder_takes_one_run_at_a_time() {
+    let place = Place::new();
+    let run = place.run("a");
+    run.output.claim().expect("free");
+    let other = place.run("a");
+    let error = go(&other, &mut Linear::new(SIZE, BATCH, 2)).0;
+    let told = error.expect_err("it is taken").to_string();
+    let process = format!(": process {}, begun ", std::process::id());
+    assert!(told.contains(&process), "{told}");
+    assert!(!run.output.metrics().exists());
+    drop(run);
+    finished(&other);
+}
+
+#[test]
+fn a_disk_without_room_for_the_checkpoints_is_told_at_the_start() {
+    let place = Place::new();
+    let disk = Simulated::new(None);
+    let mut run = place.run("a");
+    run.output = Output::on(Arc::new(disk.clone()), run.output.folder());
+    disk.leave_free(500);
+    let (_, heard) = go(&run, &mut Linear::new(SIZE, BATCH, 2));
+    assert_eq!(heard[0], "no room for 4");
+    // What is there already takes no more.
+    run.resume = true;
+    disk.leave_free(0);
+    let (_, heard) = go(&run, &mut Linear::new(SIZE, BATCH, 2));
+    assert!(!heard.contains(&"no room for 4".to_owned()), "{heard:?}");
+}
+
+#[test]
 fn an_unreadable_image_stops_the_run_and_keeps_its_state() {
     let place = Place::new();
     let run = place.run("a");
@@ -172,8 +224,8 @@ fn pictures_are_drawn_on_the_way_and_at_the_end() {
         [
             "drew step_000005.png",
             "drew step_000010.png",
-            "saved step_000012.safetensors",
-            "drew step_000012.png"
+            "drew step_000012.png",
+            "saved step_000012.safetensors"
         ]
     );
     assert_eq!(summary.picture, Some(run.output.picture(12)));
