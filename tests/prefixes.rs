@@ -2,16 +2,22 @@
 
 use mimc::{
     backend::cpu::CpuStep,
-    elaborate::{self, Mode, Setting, elaborate},
+    elaborate::{self, Mode, Setting, Weight, elaborate},
     gradient::differentiate,
+    ir::Graph,
     language::library::Library,
     optimizer::{self, Settings},
-    passes::{BEFORE_GRADIENT, PASSES, run},
+    passes::{BEFORE_GRADIENT, PASSES, Pass, run},
     plan::{check::check, lower},
     random::Key,
     recipe::Recipe,
     train::step::{Draw, Part, Step},
 };
+
+const WINDOWS: &str = "{ graph: swin.encoder, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, drop_path: 0.3, attention_drop: 0.2, drop: 0.1 }";
+const CLASS_TOKEN: &str =
+    "{ graph: vit.encoder, dim: 12, depth: 2, heads: 2, patch: 8, drop_path: 0.3 }";
+const ABSOLUTE_POSITION: &str = "{ graph: vit.encoder, dim: 8, depth: 2, heads: 2, patch: 8, layer_scale: null, absolute_position: true, relative_position: per_block, attention_drop: 0.2, drop: 0.1 }";
 
 /// Images per run: a batch axis, and one that is not there.
 const BATCHES: [usize; 2] = [1, 2];
@@ -21,7 +27,8 @@ struct Result {
     gradients: Vec<(String, Vec<f32>)>,
 }
 
-fn with_prefixes(recipe: &Recipe, batch: usize, before: usize, behind: usize) -> Result {
+/// The step of a recipe's model after some passes, and its weights.
+fn step(recipe: &Recipe, batch: usize, before: &[Pass], behind: &[Pass]) -> (Graph, Vec<Weight>) {
     let setting = Setting {
         batch,
         size: recipe.data.size,
@@ -33,7 +40,7 @@ fn with_prefixes(recipe: &Recipe, batch: usize, before: usize, behind: usize) ->
     let model =
         elaborate(&Library::new(&[]), &recipe.model, &setting).expect("the recipe is sound");
     let mut graph = model.graph;
-    run(&BEFORE_GRADIENT[..before], &mut graph).expect("passes keep graphs legal");
+    run(before, &mut graph).expect("passes keep graphs legal");
     differentiate(&mut graph, 1).expect("the loss is a number");
     let settings = Settings {
         betas: [0.9, 0.999],
@@ -42,14 +49,18 @@ fn with_prefixes(recipe: &Recipe, batch: usize, before: usize, behind: usize) ->
         clip: Some(5.0),
     };
     optimizer::append(&mut graph, &settings);
-    run(&PASSES[..behind], &mut graph).expect("passes keep graphs legal");
+    run(behind, &mut graph).expect("passes keep graphs legal");
+    (graph, model.weights)
+}
+
+fn with_prefixes(recipe: &Recipe, batch: usize, before: usize, behind: usize) -> Result {
+    let (graph, of_model) = step(recipe, batch, &BEFORE_GRADIENT[..before], &PASSES[..behind]);
     let plan = lower(&graph);
     assert_eq!(check(&plan), Ok(()));
     let mut step = CpuStep::new(plan).expect("a tiny plan fits any machine");
     let weights = step.weights().to_vec();
     for (index, info) in weights.iter().enumerate() {
-        let weight = model
-            .weights
+        let weight = of_model
             .iter()
             .find(|w| w.name == info.name)
             .expect("a weight of the model");
@@ -86,14 +97,17 @@ fn with_prefixes(recipe: &Recipe, batch: usize, before: usize, behind: usize) ->
     }
 }
 
-fn assert_prefixes_agree(encoder: &str, size: usize) {
+fn recipe(encoder: &str) -> Recipe {
     let sets = [
         format!("model.encoder={encoder}"),
         "model.masking.unit=16".into(),
-        format!("data.size={size}"),
+        "data.size=32".into(),
     ];
-    let recipe =
-        Recipe::load("quickstart", &sets).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    Recipe::load("quickstart", &sets).unwrap_or_else(|e| panic!("{}", e.render(false)))
+}
+
+fn assert_prefixes_agree(encoder: &str) {
+    let recipe = recipe(encoder);
     for batch in BATCHES {
         assert_agree_at(&recipe, batch);
     }
@@ -127,24 +141,30 @@ fn assert_agree_at(recipe: &Recipe, batch: usize) {
 
 #[test]
 fn windows_shifts_and_merges() {
-    assert_prefixes_agree(
-        "{ graph: swin.encoder, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, drop_path: 0.3, attention_drop: 0.2, drop: 0.1 }",
-        32,
-    );
+    assert_prefixes_agree(WINDOWS);
 }
 
 #[test]
 fn class_token_layer_scale_and_shared_bias() {
-    assert_prefixes_agree(
-        "{ graph: vit.encoder, dim: 12, depth: 2, heads: 2, patch: 8, drop_path: 0.3 }",
-        32,
-    );
+    assert_prefixes_agree(CLASS_TOKEN);
 }
 
 #[test]
 fn absolute_position_and_a_bias_per_block() {
-    assert_prefixes_agree(
-        "{ graph: vit.encoder, dim: 8, depth: 2, heads: 2, patch: 8, layer_scale: null, absolute_position: true, relative_position: per_block, attention_drop: 0.2, drop: 0.1 }",
-        32,
-    );
+    assert_prefixes_agree(ABSOLUTE_POSITION);
+}
+
+#[test]
+fn rematerialisation_saves_a_third_of_the_arena() {
+    let without: Vec<Pass> = PASSES
+        .iter()
+        .filter(|pass| pass.name != "rematerialise")
+        .copied()
+        .collect();
+    for encoder in [WINDOWS, CLASS_TOKEN, ABSOLUTE_POSITION] {
+        let recipe = recipe(encoder);
+        let arena = |behind| lower(&step(&recipe, 8, BEFORE_GRADIENT, behind).0).arena;
+        let (before, after) = (arena(&without), arena(PASSES));
+        assert!(3 * after <= 2 * before, "{before} and {after}: {encoder}");
+    }
 }
