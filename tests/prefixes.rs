@@ -2,27 +2,35 @@
 
 use mimc::{
     backend::cpu::CpuStep,
-    elaborate::{self, Mode, Setting, elaborate},
+    elaborate::{self, Mode, Setting, Weight, elaborate},
     gradient::differentiate,
+    ir::Graph,
     language::library::Library,
     optimizer::{self, Settings},
-    passes::{BEFORE_GRADIENT, PASSES, run},
+    passes::{BEFORE_GRADIENT, PASSES, Pass, run},
     plan::{check::check, lower},
     random::Key,
     recipe::Recipe,
     train::step::{Draw, Part, Step},
 };
 
-const BATCH: usize = 2;
+const WINDOWS: &str = "{ graph: swin.encoder, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, drop_path: 0.3, attention_drop: 0.2, drop: 0.1 }";
+const CLASS_TOKEN: &str =
+    "{ graph: vit.encoder, dim: 12, depth: 2, heads: 2, patch: 8, drop_path: 0.3 }";
+const ABSOLUTE_POSITION: &str = "{ graph: vit.encoder, dim: 8, depth: 2, heads: 2, patch: 8, layer_scale: null, absolute_position: true, relative_position: per_block, attention_drop: 0.2, drop: 0.1 }";
+
+/// Images per run: a batch axis, and one that is not there.
+const BATCHES: [usize; 2] = [1, 2];
 
 struct Result {
     loss: f32,
     gradients: Vec<(String, Vec<f32>)>,
 }
 
-fn with_prefixes(recipe: &Recipe, before: usize, behind: usize) -> Result {
+/// The step of a recipe's model after some passes, and its weights.
+fn step(recipe: &Recipe, batch: usize, before: &[Pass], behind: &[Pass]) -> (Graph, Vec<Weight>) {
     let setting = Setting {
-        batch: BATCH,
+        batch,
         size: recipe.data.size,
         size_span: None,
         chans: 3,
@@ -32,7 +40,7 @@ fn with_prefixes(recipe: &Recipe, before: usize, behind: usize) -> Result {
     let model =
         elaborate(&Library::new(&[]), &recipe.model, &setting).expect("the recipe is sound");
     let mut graph = model.graph;
-    run(&BEFORE_GRADIENT[..before], &mut graph).expect("passes keep graphs legal");
+    run(before, &mut graph).expect("passes keep graphs legal");
     differentiate(&mut graph, 1).expect("the loss is a number");
     let settings = Settings {
         betas: [0.9, 0.999],
@@ -41,14 +49,18 @@ fn with_prefixes(recipe: &Recipe, before: usize, behind: usize) -> Result {
         clip: Some(5.0),
     };
     optimizer::append(&mut graph, &settings);
-    run(&PASSES[..behind], &mut graph).expect("passes keep graphs legal");
+    run(behind, &mut graph).expect("passes keep graphs legal");
+    (graph, model.weights)
+}
+
+fn with_prefixes(recipe: &Recipe, batch: usize, before: usize, behind: usize) -> Result {
+    let (graph, of_model) = step(recipe, batch, &BEFORE_GRADIENT[..before], &PASSES[..behind]);
     let plan = lower(&graph);
     assert_eq!(check(&plan), Ok(()));
     let mut step = CpuStep::new(plan).expect("a tiny plan fits any machine");
     let weights = step.weights().to_vec();
     for (index, info) in weights.iter().enumerate() {
-        let weight = model
-            .weights
+        let weight = of_model
             .iter()
             .find(|w| w.name == info.name)
             .expect("a weight of the model");
@@ -61,7 +73,7 @@ fn with_prefixes(recipe: &Recipe, before: usize, behind: usize) -> Result {
             .collect();
         step.write(Part::Value, index, &values);
     }
-    let elements = BATCH * 3 * recipe.data.size * recipe.data.size;
+    let elements = batch * 3 * recipe.data.size * recipe.data.size;
     let image: Vec<f32> = (0..elements as u64)
         .map(|p| Key::new(3).normal(p) as f32)
         .collect();
@@ -85,27 +97,32 @@ fn with_prefixes(recipe: &Recipe, before: usize, behind: usize) -> Result {
     }
 }
 
-fn assert_prefixes_agree(encoder: &str, size: usize) {
+fn recipe(encoder: &str) -> Recipe {
     let sets = [
         format!("model.encoder={encoder}"),
         "model.masking.unit=16".into(),
-        format!("data.size={size}"),
+        "data.size=32".into(),
     ];
-    let recipe =
-        Recipe::load("quickstart", &sets).unwrap_or_else(|e| panic!("{}", e.render(false)));
-    let whole = with_prefixes(&recipe, BEFORE_GRADIENT.len(), PASSES.len());
+    Recipe::load("quickstart", &sets).unwrap_or_else(|e| panic!("{}", e.render(false)))
+}
+
+fn assert_prefixes_agree(encoder: &str) {
+    let recipe = recipe(encoder);
+    for batch in BATCHES {
+        assert_agree_at(&recipe, batch);
+    }
+}
+
+fn assert_agree_at(recipe: &Recipe, batch: usize) {
+    let whole = with_prefixes(recipe, batch, BEFORE_GRADIENT.len(), PASSES.len());
     let prefixes = (0..BEFORE_GRADIENT.len())
         .map(|n| (n, 0))
         .chain((0..PASSES.len()).map(|n| (BEFORE_GRADIENT.len(), n)));
     for (before, behind) in prefixes {
-        let part = with_prefixes(&recipe, before, behind);
+        let part = with_prefixes(recipe, batch, before, behind);
+        let at = format!("batch {batch}, {before} + {behind} passes");
         let off = ((part.loss - whole.loss) / whole.loss).abs();
-        assert!(
-            off <= 1e-6,
-            "{before} + {behind} passes: loss {} and {}",
-            part.loss,
-            whole.loss
-        );
+        assert!(off <= 1e-6, "{at}: loss {} and {}", part.loss, whole.loss);
         for ((name, a), (_, b)) in part.gradients.iter().zip(&whole.gradients) {
             let norm = b.iter().map(|x| (*x as f64).powi(2)).sum::<f64>().sqrt();
             let off = a
@@ -116,7 +133,7 @@ fn assert_prefixes_agree(encoder: &str, size: usize) {
                 .sqrt();
             assert!(
                 off <= 1e-5 * norm + 1e-8,
-                "{before} + {behind} passes: {name} off by {off:.1e} of {norm:.1e}"
+                "{at}: {name} off by {off:.1e} of {norm:.1e}"
             );
         }
     }
@@ -124,24 +141,30 @@ fn assert_prefixes_agree(encoder: &str, size: usize) {
 
 #[test]
 fn windows_shifts_and_merges() {
-    assert_prefixes_agree(
-        "{ graph: swin.encoder, dim: 8, depths: [2, 2], heads: [1, 2], window: 4, drop_path: 0.3, attention_drop: 0.2, drop: 0.1 }",
-        32,
-    );
+    assert_prefixes_agree(WINDOWS);
 }
 
 #[test]
 fn class_token_layer_scale_and_shared_bias() {
-    assert_prefixes_agree(
-        "{ graph: vit.encoder, dim: 12, depth: 2, heads: 2, patch: 8, drop_path: 0.3 }",
-        32,
-    );
+    assert_prefixes_agree(CLASS_TOKEN);
 }
 
 #[test]
 fn absolute_position_and_a_bias_per_block() {
-    assert_prefixes_agree(
-        "{ graph: vit.encoder, dim: 8, depth: 2, heads: 2, patch: 8, layer_scale: null, absolute_position: true, relative_position: per_block, attention_drop: 0.2, drop: 0.1 }",
-        32,
-    );
+    assert_prefixes_agree(ABSOLUTE_POSITION);
+}
+
+#[test]
+fn rematerialisation_saves_a_third_of_the_arena() {
+    let without: Vec<Pass> = PASSES
+        .iter()
+        .filter(|pass| pass.name != "rematerialise")
+        .copied()
+        .collect();
+    for encoder in [WINDOWS, CLASS_TOKEN, ABSOLUTE_POSITION] {
+        let recipe = recipe(encoder);
+        let arena = |behind| lower(&step(&recipe, 8, BEFORE_GRADIENT, behind).0).arena;
+        let (before, after) = (arena(&without), arena(PASSES));
+        assert!(3 * after <= 2 * before, "{before} and {after}: {encoder}");
+    }
 }

@@ -189,13 +189,13 @@ fn micro_batch_of(output: &Output) -> Option<usize> {
 }
 
 fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary, Failure> {
+    compiled.program.check_fed()?;
     let few = PICTURED.min(compiled.program.micro_batch);
     let forward = compile_forward(&compiled.recipe, &compiled.library, few)?;
     memory::check(&compiled, compile::memory(&forward))?;
     let Compiled {
         recipe, program, ..
     } = compiled;
-    program.check_fed()?;
     let mut training = program.prepare(backend, recipe.train.seed)?;
     let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
     let mut pictures = match has("decoder") && has("mask") {

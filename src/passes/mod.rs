@@ -6,6 +6,7 @@ mod epilogues;
 mod fold_constants;
 mod folds;
 mod merge_duplicates;
+mod rematerialise;
 mod remove_dead;
 mod rows;
 
@@ -42,6 +43,8 @@ pub const PASSES: &[Pass] = &[
     pass("fold constants", fold_constants::run),
     pass("merge duplicates", merge_duplicates::run),
     pass("remove dead nodes", remove_dead::run),
+    // Behind what would merge the clones with their originals, before what decides what is stored.
+    pass("rematerialise", rematerialise::run),
     pass("contractions", contractions::run),
     pass("rows", rows::run),
     pass("folds", folds::run),

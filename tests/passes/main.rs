@@ -5,6 +5,7 @@ mod contractions;
 mod epilogues;
 mod models;
 mod random;
+mod rematerialise;
 mod rows;
 mod stage;
 mod values;
@@ -29,6 +30,11 @@ pub fn fused(build: impl Fn(&mut Rewriter), names: &[&str]) -> Graph {
         build(&mut Rewriter::new(&mut graph));
         graph
     };
+    passed(graph, names)
+}
+
+/// As [`fused`], of a whole graph.
+pub fn passed(graph: impl Fn() -> Graph, names: &[&str]) -> Graph {
     let before = reference::run(&graph(), &leaf);
     let mut graph = graph();
     verify(&graph).expect("the graph is legal");

@@ -2,7 +2,7 @@
 
 use super::Rewriter;
 use crate::ir::{
-    Kind, NodeIndex, Own, Value, kind,
+    Kind, NodeIndex, Origin, Own, Value, copy, kind,
     meta::{meta, meta_mut},
     view,
 };
@@ -51,6 +51,29 @@ impl Rewriter<'_> {
         {
             let by = copy.unwrap_or_else(|| self.contiguous(by));
             self.move_roots(node, output, &by);
+        }
+    }
+
+    /// A second node that does what a node of one output does, from inputs of the same dims.
+    pub fn again(&mut self, node: NodeIndex, inputs: &[Value]) -> Value {
+        let op = copy::operator(&*self.graph.graph[node]);
+        let dims = meta(self.graph).nodes[&node].dims.clone();
+        let view = view::plain(&dims[0]);
+        Value {
+            node: self.boxed(op, inputs, dims),
+            output: 0,
+            view,
+        }
+    }
+
+    /// Those readers of a node of one output that come from `places` read `by` instead, a buffer of the same elements.
+    pub fn hand_over(&mut self, node: NodeIndex, by: &Value, places: impl Fn(&Origin) -> bool) {
+        for (edge, reader) in self.reading_edges(node, 0) {
+            if places(&meta(self.graph).nodes[&reader].origin)
+                && let Some(weight) = self.graph.graph.remove_edge(edge)
+            {
+                self.graph.graph.add_edge(by.node, reader, weight);
+            }
         }
     }
 
