@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tile::nest::{Axes, Nest, Window, boxes, fill};
+use super::tile::nest::{Axes, Nest, Window, fill};
 use super::tile::tasks::{GRAIN, tasks};
 use super::tile::{Body, Frame, Program};
 use super::{Launch, Memory, Run};
@@ -14,8 +14,10 @@ use crate::plan::{Access, BufferId, Plan};
 #[derive(Debug)]
 pub struct CompiledRows {
     program: Program,
-    /// Leading axes of the nest that [`CompiledRows::run_range`] counts.
+    /// Leading axes of the nest, which [`CompiledRows::run_block`] counts as rows.
     leading: usize,
+    /// Whether rows may be cut: nothing is reduced over them or stored once for each.
+    splits_columns: bool,
 }
 
 /// Prepares a row program that runs whole.
@@ -23,19 +25,12 @@ pub fn prepare(rows: &Rows, plan: &Plan) -> CompiledRows {
     CompiledRows::new(rows, plan, 0)
 }
 
-impl CompiledRows {
-    /// Prepares a row program that runs in ranges of `0..m`: the index over its outermost axes, whose sizes multiply to `m`.
-    /// `None` where no outermost axes do.
-    pub fn over_rows(rows: &Rows, plan: &Plan, m: usize) -> Option<CompiledRows> {
-        let dims = rows.grid.iter().chain(&rows.row);
-        let products = std::iter::once(1).chain(dims.scan(1, |product, &dim| {
-            *product *= dim;
-            Some(*product)
-        }));
-        let split = products.take(rows.grid.len() + 1).position(|p| p == m)?;
-        Some(CompiledRows::new(rows, plan, split))
-    }
+/// Prepares a row program over a matrix, of one grid axis and one row axis, that runs in blocks of it.
+pub fn prepare_blocks(rows: &Rows, plan: &Plan) -> CompiledRows {
+    CompiledRows::new(rows, plan, rows.grid.len())
+}
 
+impl CompiledRows {
     fn new(rows: &Rows, plan: &Plan, split: usize) -> CompiledRows {
         let stores: Vec<(ValueId, BufferId, &Access)> = (rows.stores.iter())
             .map(|store| (store.value, store.buffer, &store.access))
@@ -63,17 +58,35 @@ impl CompiledRows {
         CompiledRows {
             program: Program::new(nest, &axes.strides, body, plan),
             leading: axes.groups[0].end,
+            splits_columns: !body.keeps_rows,
         }
     }
 
-    /// Runs a part of the index over the outermost axes, on this thread. Other threads may run other parts.
-    pub fn run_range(&self, memory: &Memory, launch: &Launch, grid_rows: Range<usize>) {
+    /// Whether [`CompiledRows::run_block`] may be given a part of the columns.
+    pub fn splits_columns(&self) -> bool {
+        self.splits_columns
+    }
+
+    /// Runs a block of the matrix, on this thread. Other threads may run other blocks.
+    pub fn run_block(
+        &self,
+        memory: &Memory,
+        launch: &Launch,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) {
+        let nest = &self.program.nest;
+        let mut block = nest.whole();
+        // An axis of one element is not in the nest, and then the range says nothing.
+        for (axis, range) in (0..self.leading).zip([rows]) {
+            (block.start[axis], block.size[axis]) = (range.start, range.len());
+        }
+        for (axis, range) in (self.leading..nest.dims.len()).zip([columns]) {
+            (block.start[axis], block.size[axis]) = (range.start, range.len());
+        }
         self.program.with_frame(memory, launch, 0, |frame, _| {
-            let nest = &self.program.nest;
-            boxes(&nest.dims, self.leading, grid_rows, &mut |part| {
-                let count = nest.tiles(0..nest.dims.len(), part);
-                run_tiles(frame, nest, part, 0..count);
-            });
+            let count = nest.tiles(0..nest.dims.len(), &block);
+            run_tiles(frame, nest, &block, 0..count);
         });
     }
 }

@@ -84,6 +84,22 @@ impl Matrix {
         }
     }
 
+    /// Asks for part `part` of `parts` of `rows` by `columns` to be brought near, if they are in pieces along the matrix.
+    #[inline(always)]
+    pub fn prefetch_part(self, [rows, columns]: [usize; 2], part: usize, parts: usize) {
+        let (pieces, length, stride) = match (self.row, self.column) {
+            (_, 1) => (rows, columns, self.row),
+            (1, _) => (columns, rows, self.column),
+            _ => return,
+        };
+        let lines = length.div_ceil(LINE);
+        let all = pieces * lines;
+        for line in all * part / parts..all * (part + 1) / parts {
+            let place = line / lines * stride + line % lines * LINE;
+            fetch_near(self.first.wrapping_add(place));
+        }
+    }
+
     /// Copies `rows` by `columns` to rows of whole vectors, the rest of each last vector zero.
     ///
     /// # Safety
@@ -175,6 +191,18 @@ fn fetch(place: *const f32) {
     // SAFETY: a prefetch is a hint, valid for any address.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// As [`fetch`], into the second cache.
+#[inline(always)]
+fn fetch_near(place: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint, valid for any address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;

@@ -156,3 +156,140 @@ fn any_number_of_threads_gives_the_same_bits() {
         }
     }
 }
+
+/// Every epilogue sees each element of `c` once, finished, however the product is cut.
+#[test]
+fn an_epilogue_runs_once_on_every_finished_element() {
+    use crate::ir::program::{Instr, RowOp};
+    use crate::plan::kernel::{Operand, Rows, Store};
+    for shape @ [m, n, _] in [
+        [37, 45, 67],
+        [600, 300, 300],
+        [20, 700, 40],
+        [5, 7, 1],
+        [1, 9, 9],
+        [9, 1, 9],
+        [30, 40, 3000],
+    ] {
+        for reduces in [false, true] {
+            let (mut gemm, [a, b, c]) = product(shape, &[], 0);
+            let bed = Testbed::new(&[a, b, c, m * n, m * n], 3);
+            let wide = || Access::plain(&[m, n]);
+            let add = Instr {
+                op: RowOp::Add,
+                args: vec![0, 1],
+            };
+            let sum = Instr {
+                op: RowOp::RowSum,
+                args: vec![2],
+            };
+            let mut code = vec![add];
+            let mut stores = vec![Store {
+                value: 2,
+                buffer: 4,
+                access: wide(),
+            }];
+            if reduces {
+                code.push(sum);
+                stores.push(Store {
+                    value: 3,
+                    buffer: 3,
+                    access: Access {
+                        offset: 0,
+                        strides: vec![1, 0],
+                    },
+                });
+            }
+            let plain = run(&bed, &gemm, 2);
+            let mut rows = Rows {
+                grid: vec![m],
+                row: vec![n],
+                operands: vec![Operand::Memory(2, wide()), Operand::Memory(3, wide())],
+                code,
+                stores,
+            };
+            if reduces {
+                rows.operands[1] = Operand::Memory(
+                    0,
+                    Access {
+                        offset: 0,
+                        strides: vec![0, 0],
+                    },
+                );
+            }
+            gemm.epilogue = Some(rows);
+            let one = run(&bed, &gemm, 1);
+            for threads in [2, 5] {
+                assert!(
+                    one == run(&bed, &gemm, threads),
+                    "{shape:?} on {threads} threads"
+                );
+            }
+            assert_eq!(one[2], plain[2]);
+            for row in 0..m {
+                let mut sum = 0.0;
+                for column in row * n..(row + 1) * n {
+                    let other = if reduces {
+                        bed.data[0][0]
+                    } else {
+                        bed.data[3][column]
+                    };
+                    assert_eq!(one[4][column], plain[2][column] + other);
+                    sum += f64::from(one[4][column]);
+                }
+                assert!(!reduces || (f64::from(one[3][row]) - sum).abs() < 1e-3);
+            }
+        }
+    }
+}
+
+/// The products of Swin-B's and ViT-B's linear layers at batch 4, and how fast they are.
+#[test]
+#[ignore = "prints, checks nothing: cargo test --release --lib gemm -- --ignored --nocapture throughput"]
+fn throughput() {
+    let mut shapes = Vec::new();
+    for (tokens, width, hidden) in [
+        (9216, 128, 512),
+        (2304, 256, 1024),
+        (576, 512, 2048),
+        (144, 1024, 4096),
+        (788, 768, 3072),
+    ] {
+        for (into, out) in [
+            (width, 3 * width),
+            (width, width),
+            (width, hidden),
+            (hidden, width),
+        ] {
+            shapes.push((tokens, into, out));
+        }
+    }
+    for kind in ["forward", "input gradient", "weight gradient"] {
+        for &(tokens, into, out) in &shapes {
+            // Bits of the layout: transposed a, b.
+            let (shape, layout) = match kind {
+                "forward" => ([tokens, out, into], 2),
+                "input gradient" => ([tokens, into, out], 0),
+                _ => ([out, into, tokens], 1 | 64),
+            };
+            let (gemm, sizes) = product(shape, &[], layout);
+            let mut bed = Testbed::new(&sizes, 0);
+            let kernel = prepare(&gemm, &bed.plan);
+            let addresses = bed.data.iter_mut().map(|d| d.as_mut_ptr()).collect();
+            // SAFETY: the buffers outlive the runs.
+            let memory = unsafe { Memory::new(addresses) };
+            let once = |_| {
+                let start = std::time::Instant::now();
+                kernel.run(&memory, &launch());
+                start.elapsed().as_secs_f64()
+            };
+            let best = (0..20).map(once).fold(f64::INFINITY, f64::min);
+            let flops = 2.0 * shape.iter().product::<usize>() as f64;
+            println!(
+                "{kind:<16} {shape:?} {:7.2} ms {:6.0} GFLOP/s",
+                best * 1e3,
+                flops / best / 1e9
+            );
+        }
+    }
+}

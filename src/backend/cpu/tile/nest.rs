@@ -161,57 +161,6 @@ fn piece(dim: usize, most: usize) -> usize {
     if whole <= most { whole } else { size }
 }
 
-/// The boxes that make up a range of the flattened index over the leading axes; the other axes are whole in each.
-pub fn boxes(dims: &[usize], leading: usize, range: Range<usize>, visit: &mut impl FnMut(&Window)) {
-    let mut window = Window {
-        start: vec![0; dims.len()],
-        size: dims.to_vec(),
-    };
-    if range.is_empty() {
-        return;
-    }
-    if leading == 0 {
-        visit(&window);
-    } else {
-        split(dims, leading, 0, range, &mut window, visit);
-    }
-}
-
-/// Peels off partly covered indices of `axis` at both ends; what lies between them is one box.
-fn split(
-    dims: &[usize],
-    leading: usize,
-    axis: usize,
-    range: Range<usize>,
-    window: &mut Window,
-    visit: &mut impl FnMut(&Window),
-) {
-    let inner: usize = dims[axis + 1..leading].iter().product();
-    let within = |r: Range<usize>, index: usize| r.start - index * inner..r.end - index * inner;
-    let mut start = range.start;
-    let one = |r: Range<usize>, window: &mut Window, visit: &mut _| {
-        let index = r.start / inner;
-        (window.start[axis], window.size[axis]) = (index, 1);
-        split(dims, leading, axis + 1, within(r, index), window, visit);
-    };
-    if !start.is_multiple_of(inner) {
-        let end = range.end.min(start.next_multiple_of(inner));
-        one(start..end, window, visit);
-        start = end;
-    }
-    let middle = range.end.saturating_sub(start) / inner;
-    if middle > 0 {
-        (window.start[axis], window.size[axis]) = (start / inner, middle);
-        window.start[axis + 1..leading].fill(0);
-        window.size[axis + 1..leading].copy_from_slice(&dims[axis + 1..leading]);
-        visit(window);
-        start += middle * inner;
-    }
-    if start < range.end {
-        one(start..range.end, window, visit);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,27 +207,6 @@ mod tests {
             visit_elements(&window, &nest.dims, &mut seen);
         }
         assert!(seen.iter().all(|&n| n == 1));
-    }
-
-    #[test]
-    fn boxes_cover_a_range_once() {
-        let dims = [3, 4, 5, 2];
-        for leading in 1..=3 {
-            let rows: usize = dims[..leading].iter().product();
-            let inner: usize = dims[leading..].iter().product();
-            for start in 0..rows {
-                for end in start..=rows {
-                    let mut seen = vec![0; 120];
-                    boxes(&dims, leading, start..end, &mut |w| {
-                        visit_elements(w, &dims, &mut seen)
-                    });
-                    let expected: Vec<_> = (0..120)
-                        .map(|i| (start..end).contains(&(i / inner)) as i32)
-                        .collect();
-                    assert_eq!(seen, expected);
-                }
-            }
-        }
     }
 
     fn visit_elements(window: &Window, dims: &[usize], seen: &mut [i32]) {

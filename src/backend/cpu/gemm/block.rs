@@ -1,0 +1,207 @@
+//! One block of a product: its operands packed piece by piece, multiplied tile by tile.
+
+use std::ops::Range;
+
+use pulp::Simd;
+
+use super::cut::{DEPTH, piece};
+use super::isa::Isa;
+use super::matrix::Matrix;
+use super::scratch;
+use super::tile::Product;
+
+/// Distance of the packed rows of `a`: not one at which they fall on the same few lines of a cache.
+const ROW: usize = DEPTH + 16;
+
+/// `c (+)= a·b` of any strides, or a part of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Block {
+    pub a: Matrix,
+    pub b: Matrix,
+    pub c: Matrix,
+    pub rows: usize,
+    pub columns: usize,
+    pub k: usize,
+    /// Columns that are finished before the next are begun; whole tiles.
+    pub chunk: usize,
+    /// Add to what `c` holds.
+    pub add: bool,
+}
+
+impl Block {
+    /// Computes the block, and calls `finished` with each range of columns as soon as all of its sums are there.
+    ///
+    /// # Safety
+    /// The matrices are valid for their shapes, and nobody else touches the block of `c` meanwhile.
+    pub unsafe fn compute<S: Isa>(&self, simd: S, finished: impl Fn(Range<usize>)) {
+        if self.k == 0 && !self.add {
+            // SAFETY: as the caller promises.
+            unsafe { self.clear() };
+        }
+        let depths = self.k.div_ceil(DEPTH);
+        let deepest = self.k.div_ceil(depths.max(1));
+        let panels = self.rows.div_ceil(S::TILES.len());
+        let width = tile_columns::<S>();
+        let sizes = [
+            self.packed_rows(panels, deepest),
+            deepest * width,
+            S::TILES.len() * width,
+        ];
+        scratch::parts(sizes, |[a, b, c]| {
+            let space = Space {
+                a,
+                b: Matrix::rows(b, width),
+                c: Matrix::rows(c, width),
+            };
+            for first in (0..self.columns).step_by(self.chunk.max(1)) {
+                let chunk = first..self.columns.min(first + self.chunk);
+                for depth in 0..depths {
+                    let terms = piece(self.k, depths, depth);
+                    let add = self.add || depth > 0;
+                    // SAFETY: as the caller promises; the scratch is as large as what is packed.
+                    unsafe {
+                        if depths > 1 || first == 0 {
+                            self.pack_rows(simd, panels, terms.clone(), space.a);
+                        }
+                        self.columns(simd, panels, chunk.clone(), terms, add, &space);
+                    }
+                }
+                finished(chunk);
+            }
+        });
+    }
+
+    /// Elements of scratch that [`Block::pack_rows`] fills.
+    fn packed_rows(&self, panels: usize, depth: usize) -> usize {
+        if self.down() {
+            panels * depth * PANEL
+        } else {
+            self.rows * ROW
+        }
+    }
+
+    /// Whether the columns of `a` are contiguous: then it is packed panel by panel, without turning it.
+    fn down(&self) -> bool {
+        self.a.row == 1 && self.a.column != 1
+    }
+
+    unsafe fn pack_rows<S: Isa>(&self, simd: S, panels: usize, terms: Range<usize>, to: *mut f32) {
+        let a = self.a.skip_columns(terms.start);
+        simd.compiled(
+            #[inline(always)]
+            // SAFETY: as the caller promises.
+            || unsafe {
+                if self.down() {
+                    for panel in 0..panels {
+                        let rows = piece(self.rows, panels, panel);
+                        let from = a.skip_rows(rows.start).transposed();
+                        let to = to.wrapping_add(panel * terms.len() * PANEL);
+                        from.pack(simd, [terms.len(), rows.len()], Matrix::rows(to, PANEL));
+                    }
+                } else {
+                    a.pack(simd, [self.rows, terms.len()], Matrix::rows(to, ROW));
+                }
+            },
+        );
+    }
+
+    /// The packed rows of a panel.
+    fn panel(&self, rows: &Range<usize>, panel: usize, depth: usize, packed: *mut f32) -> Matrix {
+        if self.down() {
+            Matrix::rows(packed.wrapping_add(panel * depth * PANEL), PANEL).transposed()
+        } else {
+            Matrix::rows(packed.wrapping_add(rows.start * ROW), ROW)
+        }
+    }
+
+    /// Multiplies the packed rows with some columns, a tile's width at a time.
+    unsafe fn columns<S: Isa>(
+        &self,
+        simd: S,
+        panels: usize,
+        columns: Range<usize>,
+        terms: Range<usize>,
+        add: bool,
+        space: &Space,
+    ) {
+        let width = tile_columns::<S>();
+        let b = self.b.skip_rows(terms.start);
+        for first in columns.clone().step_by(width) {
+            let count = width.min(columns.end - first);
+            let vectors = count.div_ceil(S::F32_LANES);
+            let next = first + width;
+            let coming = [terms.len(), width.min(self.columns.saturating_sub(next))];
+            simd.compiled(
+                #[inline(always)]
+                // SAFETY: as the caller promises.
+                || unsafe {
+                    b.skip_columns(first)
+                        .pack(simd, [terms.len(), count], space.b)
+                },
+            );
+            for panel in 0..panels {
+                let rows = piece(self.rows, panels, panel);
+                b.skip_columns(next).prefetch_part(coming, panel, panels);
+                let product = Product {
+                    k: terms.len(),
+                    a: self.panel(&rows, panel, terms.len(), space.a),
+                    b: space.b,
+                    c: self.c.skip_rows(rows.start).skip_columns(first),
+                    columns: count,
+                    add,
+                };
+                let tile = S::TILES[rows.len() - 1][vectors - 1];
+                // SAFETY: the operands are packed as the tile wants them, and the caller lets `c` be written.
+                unsafe {
+                    if self.c.column == 1 {
+                        tile(simd, &product);
+                    } else {
+                        let aside = Product {
+                            c: space.c,
+                            add: false,
+                            ..product
+                        };
+                        tile(simd, &aside);
+                        scatter(&product, space.c, rows.len());
+                    }
+                }
+            }
+        }
+    }
+
+    unsafe fn clear(&self) {
+        for row in 0..self.rows {
+            for column in 0..self.columns {
+                // SAFETY: as the caller promises.
+                unsafe { *self.c.skip_rows(row).skip_columns(column).first = 0.0 };
+            }
+        }
+    }
+}
+
+/// Distance of the packed columns of a panel of `a`: as many rows as the highest tile has, in whole vectors.
+const PANEL: usize = 16;
+
+struct Space {
+    a: *mut f32,
+    b: Matrix,
+    /// Of one tile, where the columns of `c` are not contiguous.
+    c: Matrix,
+}
+
+/// Columns of the widest tile.
+pub fn tile_columns<S: Simd>() -> usize {
+    2 * S::F32_LANES
+}
+
+/// Brings a tile to where it belongs, element by element.
+unsafe fn scatter(product: &Product, from: Matrix, rows: usize) {
+    for row in 0..rows {
+        for column in 0..product.columns {
+            let value = from.skip_rows(row).skip_columns(column).first;
+            let place = product.c.skip_rows(row).skip_columns(column).first;
+            // SAFETY: as the caller promises.
+            unsafe { *place = *value + if product.add { *place } else { 0.0 } };
+        }
+    }
+}
