@@ -1,7 +1,7 @@
 //! One graph file by itself, whatever it takes and gives.
 
 use super::{
-    Elaborated, Elaborator, Setting,
+    Elaborated, Elaborator, Feed, Setting, elaborated,
     instance::Invocation,
     one_or_more,
     scope::{Frame, Path},
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Result, Span},
-    ir::{new_graph, ops::InputKind},
+    ir::ops::InputKind,
     language::{
-        expression::ExprKind,
+        expression::{ExprKind, Spanned},
         graph_file::{Dim, GraphFile, TensorDecl},
         library::Library,
     },
@@ -30,24 +30,15 @@ pub fn elaborate_alone(
     file: &GraphFile,
     setting: &Setting,
 ) -> Result<Elaborated> {
-    let mut graph = new_graph(setting.batch);
-    let mut elaborator = Elaborator::new(library, setting, &mut graph);
-    let mut frame = Frame::new(file, Path::top());
-    elaborator.bind_params(&mut frame, Vec::new(), &file.span)?;
-    let args = file.inputs.iter().map(|i| elaborator.fed(&frame, i));
-    let args = args.collect::<Result<Vec<_>>>()?;
-    elaborator.top(Invocation {
-        file,
-        path: Path::top(),
-        args,
-        params: Vec::new(),
-        span: file.span.clone(),
-    })?;
-    let (weights, instances) = (elaborator.weights, elaborator.instances);
-    Ok(Elaborated {
-        graph,
-        weights,
-        instances,
+    elaborated(library, setting, |elaborator| {
+        let mut frame = Frame::new(file, Path::top());
+        elaborator.bind_params(&mut frame, Vec::new(), &file.span);
+        if !elaborator.found.is_empty() {
+            return Ok(());
+        }
+        let args = file.inputs.iter().map(|i| elaborator.fed(&frame, i));
+        let args = args.collect::<Result<_>>()?;
+        elaborator.top(file, args, Vec::new(), &file.span)
     })
 }
 
@@ -62,31 +53,32 @@ pub fn elaborate_on(
     inputs: &[(String, Vec<usize>)],
     setting: &Setting,
 ) -> Result<Elaborated> {
-    let mut nodes = new_graph(setting.batch);
-    let mut elaborator = Elaborator::new(library, setting, &mut nodes);
-    let top = elaborator.recipe_graph(graph)?;
-    let file = elaborator.graph_file(&top.graph)?;
-    let args = elaborator.fed_with(&file, inputs, &graph.graph.span)?;
-    elaborator.top(Invocation {
-        file: &file,
-        path: Path::top(),
-        args,
-        params: top.params.clone(),
-        span: graph.span.clone(),
-    })?;
-    let (weights, instances) = (elaborator.weights, elaborator.instances);
-    Ok(Elaborated {
-        graph: nodes,
-        weights,
-        instances,
+    elaborated(library, setting, |elaborator| {
+        let top = elaborator.recipe_graph(graph)?;
+        let file = elaborator.graph_file(&top.graph)?;
+        let span = &graph.graph.span;
+        let args = elaborator.fed_with(&file, inputs, span)?;
+        elaborator.top(&file, args, top.params.clone(), span)
     })
 }
 
 impl Elaborator<'_> {
     /// Makes every output of the graph a root.
-    fn top(&mut self, top: Invocation) -> Result<()> {
-        let file = top.file;
-        let outputs = self.instantiate(top)?;
+    fn top(
+        &mut self,
+        file: &GraphFile,
+        args: Vec<Value>,
+        params: Vec<(Spanned<String>, Value)>,
+        span: &Span,
+    ) -> Result<()> {
+        let outputs = self.instantiate(Invocation {
+            file,
+            path: Path::top(),
+            args: args.into_iter().map(Some).collect(),
+            params,
+            span: span.clone(),
+            chosen: span.clone(),
+        })?;
         for ((name, value), declared) in outputs.iter().zip(&file.outputs) {
             let Some(tensor) = value.tensor() else {
                 let message = format!("the output `{name}` of a graph is a tensor, got {value}");
@@ -181,7 +173,12 @@ impl Elaborator<'_> {
         span: &Span,
     ) -> Value {
         let value = self.rewriter.input(name, &dims, InputKind::Feed);
-        self.feeds.insert(name.to_owned(), (dims, span.clone()));
+        self.feeds.push(Feed {
+            name: name.to_owned(),
+            dims,
+            span: span.clone(),
+            instance: String::new(),
+        });
         tensor::tensor(value, axes)
     }
 }

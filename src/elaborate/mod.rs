@@ -132,9 +132,17 @@ pub struct Instance {
 /// Every mistake that only shows with the values of a recipe: a param out of range, shapes that do not fit, a `require` that
 /// does not hold. Graph files are checked as they are reached.
 pub fn elaborate(library: &Library, model: &GraphRef, setting: &Setting) -> Result<Elaborated> {
+    elaborated(library, setting, |elaborator| elaborator.model(model))
+}
+
+fn elaborated(
+    library: &Library,
+    setting: &Setting,
+    build: impl FnOnce(&mut Elaborator) -> Result<()>,
+) -> Result<Elaborated> {
     let mut graph = new_graph(setting.batch);
     let mut elaborator = Elaborator::new(library, setting, &mut graph);
-    if let Err(errors) = elaborator.model(model) {
+    if let Err(errors) = build(&mut elaborator) {
         elaborator.record(&Path::top(), errors);
     }
     let Elaborator {
