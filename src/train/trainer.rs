@@ -40,7 +40,7 @@ pub fn train(
     match session.train() {
         Ok(()) => Ok(session.summary()),
         Err(error) => {
-            if error.leaves_state_sound() {
+            if error.leaves_state_sound() && session.logged {
                 // The first error is the one to report; should this fail too, the last checkpoint still stands.
                 let _ = session.save_if_new();
             }
@@ -61,6 +61,8 @@ struct Session<'r, 'p> {
     loader: Loader,
     schedule: Schedule,
     log: Log,
+    /// Whether all steps made are logged.
+    logged: bool,
     /// Optimizer steps made.
     made: u64,
     goal: u64,
@@ -129,6 +131,7 @@ impl<'r, 'p> Session<'r, 'p> {
             names: resume::names(loader.dataset(), &run.data.images),
             schedule,
             log,
+            logged: true,
             made,
             goal: run.steps.map_or(total, |steps| steps.min(total)),
             saved: checkpoint.is_some().then_some(made),
@@ -144,10 +147,6 @@ impl<'r, 'p> Session<'r, 'p> {
             loader,
         };
         session.tell_last();
-        if run.output.curve().exists() {
-            // It may show steps that have been cut since.
-            session.draw_curve()?;
-        }
         Ok(session)
     }
 
@@ -161,6 +160,7 @@ impl<'r, 'p> Session<'r, 'p> {
             total: self.schedule.total_steps(),
             rates: self.schedule.rates(),
         }));
+        self.catch_up()?;
         while self.made < self.goal {
             let Some(record) = self.optimizer_step()? else {
                 self.observer.observe(Event::Stopping);
@@ -169,11 +169,10 @@ impl<'r, 'p> Session<'r, 'p> {
             self.log(&record)?;
             self.observer.observe(Event::Step(&record));
             // Pictures first: what is due up to a checkpoint is there whenever the checkpoint is.
-            let last = self.made == self.goal;
-            if last || is_due(self.run.picture_every, self.made) {
+            if self.picture_is_due() {
                 self.draw()?;
             }
-            if last || is_due(self.run.checkpoint_every, self.made) {
+            if self.made == self.goal || is_due(self.run.checkpoint_every, self.made) {
                 self.save()?;
             }
         }
@@ -258,8 +257,16 @@ impl<'r, 'p> Session<'r, 'p> {
     }
 
     fn log(&mut self, record: &Record) -> Result<(), TrainError> {
-        let path = self.run.output.metrics();
-        self.log.append(record).map_err(cannot_write(&path))
+        let appended = self.log.append(record);
+        self.logged = appended.is_ok();
+        appended.map_err(cannot_write(&self.run.output.metrics()))
+    }
+
+    /// Makes the log lasting. Lines are lost for good where that fails: asking the system again would prove nothing.
+    fn sync_log(&mut self) -> Result<(), TrainError> {
+        let synced = self.log.sync();
+        self.logged = synced.is_ok();
+        synced.map_err(cannot_write(&self.run.output.metrics()))
     }
 
     /// Saves what no checkpoint holds yet; not the state before the first step, which the seed gives.
@@ -280,8 +287,7 @@ impl<'r, 'p> Session<'r, 'p> {
             });
         }
         // Steps up to a checkpoint are logged whenever the checkpoint is there.
-        let metrics = self.run.output.metrics();
-        self.log.sync().map_err(cannot_write(&metrics))?;
+        self.sync_log()?;
         let next = self.loader.order().place(self.made);
         let state = State {
             batch: self.run.batch,
@@ -308,6 +314,22 @@ impl<'r, 'p> Session<'r, 'p> {
     /// Whoever ends the program from outside knows what is left.
     fn tell_last(&self) {
         self.stop.will_leave(self.checkpoint.as_deref());
+    }
+
+    fn picture_is_due(&self) -> bool {
+        self.made == self.goal || is_due(self.run.picture_every, self.made)
+    }
+
+    /// Draws what belongs to the step a run goes on from, as far as an accident kept it from being drawn: the curve may
+    /// also show steps that have been cut since.
+    fn catch_up(&mut self) -> Result<(), TrainError> {
+        let output = &self.run.output;
+        let missing = self.picture_is_due() && !output.picture(self.made).exists();
+        match self.made > 0 && missing {
+            true => self.draw(),
+            false if self.made > 0 || output.curve().exists() => self.draw_curve(),
+            false => Ok(()),
+        }
     }
 
     fn draw(&mut self) -> Result<(), TrainError> {

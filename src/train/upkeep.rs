@@ -39,6 +39,8 @@ pub fn open(
         file.write_all(run.recipe.as_bytes())
     })
     .map_err(cannot_write(&recipe))?;
+    // The end of a program may have come between a save and this.
+    checkpoint::prune(output.disk(), &output.checkpoints(), run.keep, made)?;
     let metrics = output.metrics();
     Log::open(output.disk(), &metrics, made).map_err(cannot_write(&metrics))
 }
@@ -82,6 +84,7 @@ pub fn draw_curve(output: &Output, title: &str, warmup: u64) -> Result<(), Train
         .collect();
     let path = output.curve();
     let drawn = match losses.is_empty() {
+        true if !path.exists() => Ok(()),
         true => output.disk().remove(&path),
         false => {
             let curve = LossCurve {
