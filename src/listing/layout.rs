@@ -89,7 +89,7 @@ impl Layout<'_> {
             .find(|&period| models.iter().zip(&models[period..]).all(|(a, b)| a == b))
             .unwrap_or(models.len());
         let turns = if period > 1 { " in turn" } else { "" };
-        let lines: usize = folds.iter().map(|fold| fold.scope.len()).sum();
+        let lines: usize = folds.iter().map(|fold| fold.scope.count).sum();
         let except = if first.exceptions.is_empty() {
             ""
         } else {

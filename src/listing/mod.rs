@@ -30,6 +30,7 @@
 
 mod fold;
 mod layout;
+mod map;
 mod names;
 mod numbers;
 

@@ -160,13 +160,15 @@ impl<'p> Printer<'p> {
             self.shown.insert(buffer, Shown::Result(self.count, result));
         }
         self.count += 1;
-        let origin = match kernel {
-            // Its origin is that of the first weight.
-            Kernel::SumSquares(_) | Kernel::AdamW(_) => scheduled.origin.split('.').take(2),
-            _ => scheduled.origin.split('.').take(usize::MAX),
+        let origin: Vec<&str> = match kernel {
+            // Of all weights: the part of the update is what stays of the first one's.
+            Kernel::SumSquares(_) | Kernel::AdamW(_) => {
+                scheduled.origin.split('.').take(2).collect()
+            }
+            _ => vec![&scheduled.origin],
         };
         Line {
-            origin: origin.collect::<Vec<_>>().join("."),
+            origin: origin.join("."),
             shapes,
             label: label(kernel),
             args,
