@@ -7,7 +7,8 @@ use image::RgbImage;
 use super::{
     CropBox, DataConfig, DataError, Normalizer, Source,
     crop::central_square,
-    decode, folder,
+    decode::decode,
+    file, folder,
     resample::{Resampler, flip},
     synthetic,
 };
@@ -117,7 +118,13 @@ impl Dataset {
 
     fn read(&self, image: usize) -> Result<RgbImage, DataError> {
         match &self.index {
-            Index::Folder { root, files } => decode::read_rgb(&root.join(&files[image])),
+            Index::Folder { root, files } => {
+                let path = root.join(&files[image]);
+                let unreadable = |reason: String| DataError::unreadable(&path, reason);
+                let bytes = file::read(&path).map_err(|error| unreadable(error.to_string()))?;
+                let decoded = decode(&bytes).map_err(|fault| unreadable(fault.to_string()))?;
+                Ok(decoded.1)
+            }
             Index::Synthetic { .. } => {
                 let side = synthetic::side_for(self.config.size as u32);
                 Ok(synthetic::scene(self.config.seed, image, side))

@@ -12,7 +12,9 @@ use walkdir::{DirEntry, WalkDir};
 use super::DataError;
 
 /// The file name extensions taken for images, in lower case. What a file really holds is told by its first bytes.
-pub const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+pub const EXTENSIONS: [&str; 10] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "tif", "tiff", "bmp",
+];
 
 /// All images below `root`, relative to it, sorted by path component: the order does not depend on the file system.
 ///

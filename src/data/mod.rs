@@ -13,7 +13,9 @@ mod crop;
 mod dataset;
 mod decode;
 mod error;
+mod file;
 mod folder;
+mod jpeg;
 mod loader;
 mod normalize;
 mod order;
@@ -24,6 +26,7 @@ use std::path::PathBuf;
 
 pub use crop::{Crop, CropBox};
 pub use dataset::Dataset;
+pub use decode::{Fault, Header, MAX_PIXELS, decode};
 pub use error::DataError;
 pub use folder::EXTENSIONS;
 pub use loader::{Batch, Loader};

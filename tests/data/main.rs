@@ -9,6 +9,7 @@ use tempfile::TempDir;
 mod decode;
 mod errors;
 mod folder;
+mod formats;
 mod loader;
 
 const SIDE: u32 = 40;
