@@ -24,7 +24,11 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn check(length: u64) -> io::Result<usize> {
+/// The length of a file that is to be held in memory.
+///
+/// # Errors
+/// It is larger than [`MAX_BYTES`].
+pub fn check(length: u64) -> io::Result<usize> {
     if length > MAX_BYTES {
         let (length, limit) = (told(length), told(MAX_BYTES));
         return Err(io::Error::other(format!(

@@ -18,6 +18,7 @@ pub mod signals;
 pub mod step;
 pub mod tensor_file;
 pub mod trainer;
+mod unreadable;
 
 #[cfg(test)]
 mod tests;

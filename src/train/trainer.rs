@@ -21,8 +21,9 @@ use super::{
     schedule::{Length, Schedule},
     signals::Stop,
     step::{Draw, Step},
+    unreadable::Unreadable,
 };
-use crate::data::Loader;
+use crate::data::{Loader, Skipped};
 
 /// Trains until the goal, or until someone asks to stop; then the state of the last optimizer step is saved.
 ///
@@ -56,6 +57,7 @@ struct Session<'r, 'p> {
     loader: Loader,
     schedule: Schedule,
     log: Log,
+    unreadable: Unreadable,
     /// Optimizer steps made.
     made: u64,
     goal: u64,
@@ -114,10 +116,13 @@ impl<'r, 'p> Session<'r, 'p> {
             None => None,
         };
         let log = open_output(run, made, observer)?;
+        let unreadable = run.output.unreadable();
+        let unreadable = Unreadable::open(unreadable.clone()).map_err(cannot_write(&unreadable))?;
         let session = Self {
             gallery,
             schedule,
             log,
+            unreadable,
             made,
             goal: run.steps.map_or(total, |steps| steps.min(total)),
             saved: checkpoint.is_some().then_some(made),
@@ -173,6 +178,7 @@ impl<'r, 'p> Session<'r, 'p> {
                 return Ok(None);
             }
             let images = self.loader.next()?;
+            self.tell_unreadable(&images.skipped)?;
             data_wait += images.waited.as_secs_f64();
             self.program.feed("image", &images.images)?;
             let part = self.program.accumulate(Draw {
@@ -226,6 +232,16 @@ impl<'r, 'p> Session<'r, 'p> {
     fn log(&mut self, record: &Record) -> Result<(), TrainError> {
         let path = self.run.output.metrics();
         self.log.append(record).map_err(cannot_write(&path))
+    }
+
+    fn tell_unreadable(&mut self, images: &[Skipped]) -> Result<(), TrainError> {
+        for image in images {
+            let path = self.run.output.unreadable();
+            if self.unreadable.add(image).map_err(cannot_write(&path))? {
+                self.observer.observe(Event::Unreadable(image));
+            }
+        }
+        Ok(())
     }
 
     /// Saves what no checkpoint holds yet; not the state before the first step, which the seed gives.
@@ -287,6 +303,7 @@ impl<'r, 'p> Session<'r, 'p> {
             loss: self.loss,
             seconds: self.seconds,
             images: (self.made - self.first) * self.run.batch as u64,
+            unreadable: self.unreadable.count(),
             checkpoint: self.checkpoint,
             picture: self.picture,
             interrupted: stop.requested() && self.made < self.goal,

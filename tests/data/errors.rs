@@ -55,7 +55,7 @@ fn errors_say_what_was_found_and_what_to_do() {
         (
             of(at("other/a.heic")),
             format!(
-                "{base}/other/a.heic is a file, but images are read from a folder\n\
+                "{base}/other/a.heic is a file, but images are read from a folder or a .tar\n\
                 help: give the folder that holds it: --data {base}/other"
             ),
         ),
@@ -63,7 +63,7 @@ fn errors_say_what_was_found_and_what_to_do() {
             of(at("other")),
             format!(
                 "no images in {base}/other: it holds 3 .heic, 1 without an extension, 1 .txt\n\
-                help: looked in it and in all folders below for .jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff and .bmp, in upper or lower case; \
+                help: looked in it and in all folders below for .jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff, .bmp and .tar, in upper or lower case; \
                 other kinds of images need converting"
             ),
         ),
@@ -71,7 +71,7 @@ fn errors_say_what_was_found_and_what_to_do() {
             of(at("empty")),
             format!(
                 "no images in {base}/empty: it holds no files\n\
-                help: looked in it and in all folders below for .jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff and .bmp, in upper or lower case; \
+                help: looked in it and in all folders below for .jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff, .bmp and .tar, in upper or lower case; \
                 other kinds of images need converting"
             ),
         ),

@@ -11,6 +11,7 @@ mod errors;
 mod folder;
 mod formats;
 mod loader;
+mod shards;
 
 const SIDE: u32 = 40;
 
@@ -58,4 +59,13 @@ fn written(name: &str, bytes: &[u8]) -> TempDir {
     let root = TempDir::new().unwrap();
     fs::write(root.path().join(name), bytes).unwrap();
     root
+}
+
+/// A scene as a file.
+fn png_of(index: usize) -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    scene(index)
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
+    png.into_inner()
 }
