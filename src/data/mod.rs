@@ -25,6 +25,7 @@ mod order;
 mod resample;
 mod shards;
 mod stored;
+pub mod survey;
 pub mod synthetic;
 mod tally;
 

@@ -270,16 +270,16 @@ fn a_set_without_one_readable_image_ends_at_once() {
 #[test]
 fn the_wait_for_a_batch_is_told() {
     let config = DataConfig {
-        size: 512,
+        size: 128,
         workers: 1,
         ..config(Source::Synthetic { count: 40 })
     };
-    let mut loader = Loader::new(&config, 20, 0).unwrap();
+    let mut loader = Loader::new(&config, 40, 0).unwrap();
     let started = Instant::now();
     let first = loader.next().unwrap().waited;
     assert!(first <= started.elapsed() && first > started.elapsed() / 2);
     // A batch that lies ready costs no wait.
-    std::thread::sleep(40 * first / 10);
+    std::thread::sleep(4 * first);
     let ready = loader.next().unwrap().waited;
     assert!(ready < first / 4, "{ready:?} after {first:?}");
 }

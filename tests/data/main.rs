@@ -12,6 +12,7 @@ mod folder;
 mod formats;
 mod loader;
 mod shards;
+mod survey;
 
 const SIDE: u32 = 40;
 
