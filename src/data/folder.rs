@@ -17,6 +17,9 @@ pub const EXTENSIONS: [&str; 10] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "tif", "tiff", "bmp",
 ];
 
+/// Folders within folders, so that no tree is too deep to be walked.
+const DEEPEST: usize = 256;
+
 /// Of an archive of images.
 pub const SHARD: &str = "tar";
 
@@ -65,6 +68,7 @@ pub fn list(root: &Path) -> Result<Listing, DataError> {
     let above = Above {
         real: &real,
         next: None,
+        depth: 0,
     };
     let mut listing = walk(root, root.as_os_str(), &above);
     if let [Closed { path, reason }] = &listing.closed[..]
@@ -93,6 +97,7 @@ fn unlistable(path: &Path, error: &io::Error) -> DataError {
 struct Above<'a> {
     real: &'a Path,
     next: Option<&'a Above<'a>>,
+    depth: usize,
 }
 
 impl Above<'_> {
@@ -125,7 +130,13 @@ fn walk(folder: &Path, name: &OsStr, above: &Above<'_>) -> Listing {
         others: BTreeMap::new(),
         closed: Vec::new(),
     };
-    let entries = match read(folder, &mut listing) {
+    let read = match above.depth {
+        ..=DEEPEST => read(folder, &mut listing),
+        _ => Err(io::Error::other(format!(
+            "it lies more than {DEEPEST} folders deep"
+        ))),
+    };
+    let entries = match read {
         Ok(entries) => entries,
         Err(error) => {
             let (path, reason) = (folder.to_owned(), error.to_string());
@@ -143,8 +154,12 @@ fn walk(folder: &Path, name: &OsStr, above: &Above<'_>) -> Listing {
             Kind::Link => fs::canonicalize(&path).ok()?,
             _ => above.real.join(name),
         };
-        let next = Some(above);
-        let here = Above { real: &real, next };
+        let (next, depth) = (Some(above), above.depth + 1);
+        let here = Above {
+            real: &real,
+            next,
+            depth,
+        };
         (!above.holds(&real)).then(|| walk(&path, name, &here))
     });
     let mut inner = inner.collect::<Vec<Option<Listing>>>().into_iter();

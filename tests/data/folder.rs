@@ -173,3 +173,19 @@ fn the_order_is_that_of_the_names_and_not_of_the_disk() {
     assert_eq!(listed(&mut names.iter()), expected);
     assert_eq!(listed(&mut names.iter().rev()), expected);
 }
+
+#[test]
+fn a_bottomless_folder_is_named() {
+    let root = TempDir::new().unwrap();
+    fs::create_dir_all(root.path().join("a/".repeat(256))).unwrap();
+    fs::write(root.path().join("a/".repeat(256)).join("1.png"), b"").unwrap();
+    assert_eq!(describe(&folder(root.path())), Ok(1));
+    fs::create_dir_all(root.path().join("a/".repeat(1500))).unwrap();
+    let error = describe(&folder(root.path())).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("it lies more than 256 folders deep"),
+        "{error}"
+    );
+}

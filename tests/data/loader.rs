@@ -161,8 +161,8 @@ fn the_next_readable_image_takes_the_place_of_an_unreadable_one() {
         if broken.contains(was) {
             let (epoch, position) = (place / 20, place % 20);
             let permutation = order.permutation(epoch as u64);
-            let next = (position..).map(|at| loader.dataset().name(permutation[at % 23]));
-            assert_eq!(next.filter(|name| !broken.contains(name)).next(), Some(is));
+            let mut next = (position..).map(|at| loader.dataset().name(permutation[at % 23]));
+            assert_eq!(next.find(|name| !broken.contains(name)), Some(is));
         } else {
             assert!(*was == is && view(&whole) == view(&damaged), "{place}");
         }
