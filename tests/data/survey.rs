@@ -131,13 +131,14 @@ fn a_folder_is_counted_measured_and_checked() {
     );
     let expected = format!(
         "\
-R: 8 images, {bytes} bytes
+R: 8 images, {}
 
 formats      2 PNG, 1 BMP, 1 JPEG, 1 WebP
 pictures     20.0 % grey, 20.0 % with alpha, which is dropped
 passed over  1 .txt
 
-"
+",
+        mimc::text::units::bytes(bytes)
     );
     assert!(
         lines.join("\n").starts_with(&expected),
