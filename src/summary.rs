@@ -124,7 +124,7 @@ impl Summary {
             data: Data {
                 images: recipe.data.images.clone(),
                 found: match &recipe.data.images {
-                    Images::Folder(path) => path.is_dir(),
+                    Images::Folder(path) => path.exists(),
                     Images::Synthetic => true,
                 },
             },

@@ -2,6 +2,7 @@
 
 use mimc::{
     compile::CompileError,
+    data::DataError,
     diagnostic::{Diagnostic, Diagnostics},
     train::{claim::ClaimError, error::TrainError, step::StepError},
     verify::{ReferenceError, VerifyError},
@@ -88,6 +89,13 @@ impl From<CompileError> for Failure {
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
         Self::new("backend", error, None)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        let help = error.help();
+        Self::new("data", error, Some(help))
     }
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod bench;
 mod build;
 mod compile;
+mod data;
 mod failure;
 mod job;
 mod memory;
@@ -28,6 +29,7 @@ struct Cli {
 enum Verb {
     Compile(compile::Arguments),
     Run(run::Arguments),
+    Data(data::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     Recipes(recipes::Arguments),
@@ -37,6 +39,7 @@ const EXAMPLES: &str = "\
 Examples:
   mimc run                                 train the built-in `quickstart`, about a minute
   mimc compile swin_b                      see what a recipe amounts to, without any data
+  mimc data photos                         see what a folder of images amounts to
   mimc run swin_b --data photos --set train.batch=64
   mimc run --resume                        go on where the last run stopped
   mimc verify mine.yaml --reference numbers.safetensors
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Compile(arguments) => compile::run(arguments),
         Verb::Run(arguments) => run::run(arguments),
+        Verb::Data(arguments) => data::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),

@@ -16,7 +16,7 @@ use mimc::{
     recipe::{Images, Recipe},
     text::{
         columns::{Align, columns},
-        units::seconds,
+        units::{grouped, seconds},
     },
     train::{
         checkpoint,
@@ -239,5 +239,11 @@ fn told(summary: &Summary, run: &Run) -> String {
         let path = path.as_ref().filter(|path| path.exists())?;
         Some(vec![(*what).to_owned(), path.display().to_string()])
     });
-    text + &columns(&[Align::Left; 2], &rows.collect::<Vec<_>>())
+    let mut rows: Vec<_> = rows.collect();
+    if summary.unreadable > 0 {
+        let (count, path) = (grouped(summary.unreadable), run.output.unreadable());
+        let told = format!("{count} images passed over: {}", path.display());
+        rows.push(vec!["unreadable".to_owned(), told]);
+    }
+    text + &columns(&[Align::Left; 2], &rows)
 }

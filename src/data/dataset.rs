@@ -1,14 +1,13 @@
 //! A set of images by number, and the views of them that a network is fed.
 
-use std::path::PathBuf;
-
 use image::RgbImage;
 
 use super::{
     CropBox, DataConfig, DataError, Normalizer, Source,
     crop::central_square,
-    decode, folder,
+    decode::decode,
     resample::{Resampler, flip},
+    stored::Stored,
     synthetic,
 };
 use crate::random::Key;
@@ -20,8 +19,16 @@ pub struct Dataset {
     normalizer: Normalizer,
 }
 
+/// Which view of an image is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct View {
+    pub epoch: u64,
+    /// Unreadable images in whose place this one stands; not 0 makes another view than the image's own in this epoch.
+    pub passed: usize,
+}
+
 enum Index {
-    Folder { root: PathBuf, files: Vec<PathBuf> },
+    Stored(Stored),
     Synthetic { count: usize },
 }
 
@@ -29,14 +36,16 @@ impl Dataset {
     /// Checks the configuration and lists the images; reads none of them.
     ///
     /// # Errors
-    /// A number out of range, or a folder that is missing, cannot be listed or holds no images.
+    /// A number out of range, or a folder that is missing, cannot be listed or holds no images; an archive that cannot be
+    /// read.
     pub fn open(config: &DataConfig) -> Result<Self, DataError> {
         config.check()?;
         let index = match &config.images {
-            Source::Folder(root) => Index::Folder {
-                root: root.clone(),
-                files: folder::list(root)?,
-            },
+            Source::Folder(path) => {
+                let (stored, beside) = Stored::open(path)?;
+                beside.check()?;
+                Index::Stored(stored)
+            }
             Source::Synthetic { count } => Index::Synthetic { count: *count },
         };
         Ok(Self {
@@ -49,7 +58,7 @@ impl Dataset {
     /// Number of images; 0 only for a synthetic set of none.
     pub fn len(&self) -> usize {
         match &self.index {
-            Index::Folder { files, .. } => files.len(),
+            Index::Stored(stored) => stored.len(),
             Index::Synthetic { count } => *count,
         }
     }
@@ -66,7 +75,7 @@ impl Dataset {
     /// The file of an image as a user would open it, or `synthetic/000042`. `image` is below [`len`](Self::len).
     pub fn name(&self, image: usize) -> String {
         match &self.index {
-            Index::Folder { root, files } => root.join(&files[image]).display().to_string(),
+            Index::Stored(stored) => stored.name(image),
             Index::Synthetic { .. } => format!("synthetic/{image:06}"),
         }
     }
@@ -81,7 +90,10 @@ impl Dataset {
     /// # Errors
     /// The file cannot be read.
     pub fn center(&self, image: usize) -> Result<Vec<f32>, DataError> {
-        let pixels = self.read(image)?;
+        let pixels = self.read(image).map_err(|reason| DataError::Unreadable {
+            name: self.name(image),
+            reason,
+        })?;
         let part = central_square(pixels.width(), pixels.height());
         let resized = Resampler::default().resize(&pixels, part, self.config.size as u32);
         let mut planes = vec![0.0; resized.len()];
@@ -89,16 +101,32 @@ impl Dataset {
         Ok(planes)
     }
 
-    /// What training sees of an image in an epoch: a random crop, perhaps mirrored, as \[size, size, 3\] 8-bit RGB.
-    /// A pure function of the seed, the epoch and the number of the image.
+    /// As [`center`](Self::center), of the first image from `image` on that can be read.
+    ///
+    /// # Errors
+    /// None of the next thousand can be read; of the first.
+    pub fn center_from(&self, image: usize) -> Result<Vec<f32>, DataError> {
+        let first = self.center(image);
+        let mut next = (1..self.len().min(1000)).map(|passed| (image + passed) % self.len());
+        match first {
+            Ok(planes) => Ok(planes),
+            Err(error) => next.find_map(|image| self.center(image).ok()).ok_or(error),
+        }
+    }
+
+    /// What training sees of an image: a random crop, perhaps mirrored, as \[size, size, 3\] 8-bit RGB. A pure function
+    /// of the seed, the view and the number of the image.
+    ///
+    /// # Errors
+    /// Why the file cannot be read.
     pub(super) fn augment(
         &self,
         image: usize,
-        epoch: u64,
+        view: View,
         resampler: &mut Resampler,
-    ) -> Result<Vec<u8>, DataError> {
+    ) -> Result<Vec<u8>, String> {
         let pixels = self.read(image)?;
-        let (part, mirrored) = self.view(&pixels, image, epoch);
+        let (part, mirrored) = self.view(&pixels, image, view);
         let mut resized = resampler.resize(&pixels, part, self.config.size as u32);
         if mirrored {
             flip(&mut resized, self.config.size);
@@ -106,18 +134,30 @@ impl Dataset {
         Ok(resized)
     }
 
-    fn view(&self, pixels: &RgbImage, image: usize, epoch: u64) -> (CropBox, bool) {
+    fn view(
+        &self,
+        pixels: &RgbImage,
+        image: usize,
+        View { epoch, passed }: View,
+    ) -> (CropBox, bool) {
         let key = Key::new(self.config.seed).with("augment");
-        let key = key.at(epoch).at(image as u64);
+        let mut key = key.at(epoch).at(image as u64);
+        if passed > 0 {
+            key = key.with("instead").at(passed as u64);
+        }
         let (width, height) = pixels.dimensions();
         let part = self.config.crop.sample(width, height, key.with("crop"));
         let mirrored = self.config.flip && key.with("flip").uniform(0) < 0.5;
         (part, mirrored)
     }
 
-    fn read(&self, image: usize) -> Result<RgbImage, DataError> {
+    fn read(&self, image: usize) -> Result<RgbImage, String> {
         match &self.index {
-            Index::Folder { root, files } => decode::read_rgb(&root.join(&files[image])),
+            Index::Stored(stored) => {
+                let bytes = stored.read(image).map_err(|error| error.to_string())?;
+                let (_, pixels) = decode(&bytes).map_err(|fault| fault.to_string())?;
+                Ok(pixels)
+            }
             Index::Synthetic { .. } => {
                 let side = synthetic::side_for(self.config.size as u32);
                 Ok(synthetic::scene(self.config.seed, image, side))
@@ -145,13 +185,17 @@ mod tests {
         Dataset::open(&config).unwrap()
     }
 
+    fn of_epoch(epoch: u64) -> View {
+        View { epoch, passed: 0 }
+    }
+
     #[test]
     fn half_of_the_views_are_mirrored_independently_of_the_crop() {
         let dataset = synthetic(0);
         let pixels = RgbImage::new(100, 100);
         let (mut mirrored, mut at_left) = (0, [0, 0]);
         for image in 0..4000 {
-            let (part, flip) = dataset.view(&pixels, image, 3);
+            let (part, flip) = dataset.view(&pixels, image, of_epoch(3));
             mirrored += usize::from(flip);
             at_left[usize::from(flip)] += usize::from(2 * part.left < 100 - part.width);
         }
@@ -165,9 +209,11 @@ mod tests {
         let view = |seed, image, epoch| {
             let mut resampler = Resampler::default();
             // What was resized before must not matter.
-            synthetic(1).augment(9, 9, &mut resampler).unwrap();
+            synthetic(1)
+                .augment(9, of_epoch(9), &mut resampler)
+                .unwrap();
             synthetic(seed)
-                .augment(image, epoch, &mut resampler)
+                .augment(image, of_epoch(epoch), &mut resampler)
                 .unwrap()
         };
         assert_eq!(view(1, 5, 2), view(1, 5, 2));
@@ -181,6 +227,6 @@ mod tests {
         let mut dataset = synthetic(0);
         dataset.config.flip = false;
         let pixels = RgbImage::new(100, 100);
-        assert!((0..100).all(|image| !dataset.view(&pixels, image, 0).1));
+        assert!((0..100).all(|image| !dataset.view(&pixels, image, of_epoch(0)).1));
     }
 }

@@ -1,70 +1,151 @@
 //! Image files to 8-bit RGB, as Pillow's `convert("RGB")` does: grey is repeated, a palette looked up, alpha dropped
-//! (not composited), orientation tags and colour profiles ignored. 16-bit samples keep their high byte.
+//! (not composited: colours under transparency count as they are stored), colour profiles ignored, of an animation the
+//! first frame. CMYK is taken as Adobe writes it, inverted. 16-bit samples keep their high byte.
 //!
-//! One departure: Pillow clips 16-bit *grey* at 255, which whitens the picture; here it too keeps the high byte.
+//! Two departures: Pillow clips 16-bit *grey* at 255, which whitens the picture; here it too keeps the high byte. And
+//! what a camera says of how it was held (EXIF, or the tag of a TIFF) is followed, so that no picture lies on its side.
 
 use std::{
-    fs,
     io::Cursor,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
 };
 
-use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
+    metadata::Orientation,
+};
+use thiserror::Error;
 
-use super::DataError;
+use super::jpeg;
+use crate::text::units::{bytes as told, grouped};
 
-/// Reads and decodes one file. Its kind is told by its first bytes, whatever its name.
-///
-/// # Errors
-/// [`DataError::Unreadable`] names the file: it cannot be read, is no JPEG, PNG or WebP, is damaged or cut short, or
-/// would take over 512 MiB.
-pub fn read_rgb(path: &Path) -> Result<RgbImage, DataError> {
-    let bytes = fs::read(path).map_err(|error| DataError::unreadable(path, error))?;
-    decode(&bytes).map_err(|reason| DataError::unreadable(path, reason))
+/// An image of more pixels is refused before memory is taken for it: as many as Pillow's limit for decompression bombs.
+pub const MAX_PIXELS: u64 = 178_956_970;
+
+/// Of a decoder, in bytes: what the most pixels take at 16 bits, with alpha.
+const MAX_MEMORY: u64 = 8 * MAX_PIXELS;
+
+/// The formats read, with their names for people.
+const FORMATS: [(ImageFormat, &str); 6] = [
+    (ImageFormat::Jpeg, "JPEG"),
+    (ImageFormat::Png, "PNG"),
+    (ImageFormat::WebP, "WebP"),
+    (ImageFormat::Gif, "GIF"),
+    (ImageFormat::Tiff, "TIFF"),
+    (ImageFormat::Bmp, "BMP"),
+];
+
+/// Why bytes are no picture.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Fault {
+    #[error("the file is empty")]
+    Empty,
+    #[error("its first bytes are those of no {}", formats())]
+    Unknown,
+    #[error("the file is cut short")]
+    CutShort,
+    #[error("it measures {width} × {height}")]
+    NoPixels { width: u32, height: u32 },
+    #[error("it measures {width} × {height}, and more than {} pixels are refused", grouped(MAX_PIXELS as usize))]
+    TooLarge { width: u32, height: u32 },
+    #[error(
+        "decoding it would take more memory than {}, the most that is allowed",
+        told(MAX_MEMORY)
+    )]
+    Memory,
+    #[error("the decoder failed on it")]
+    Panicked,
+    /// The decoder's own words.
+    #[error("{0}")]
+    Damaged(String),
 }
 
-/// Decodes the bytes of one file.
+/// What an image is, before it is turned into RGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// `JPEG`
+    pub format: &'static str,
+    /// In pixels, as the picture is seen.
+    pub width: u32,
+    pub height: u32,
+    pub grey: bool,
+    pub alpha: bool,
+    /// More than 8 bits a sample.
+    pub deep: bool,
+    /// Stored in another orientation than it is seen.
+    pub turned: bool,
+}
+
+/// Decodes one image. Its kind is told by its first bytes.
 ///
 /// # Errors
-/// A sentence: what [`read_rgb`] says of a file that it could read.
-pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+/// The bytes are no image of a kind that is read, are damaged or cut short, or hold too many pixels.
+pub fn decode(bytes: &[u8]) -> Result<(Header, RgbImage), Fault> {
     // Decoders are the work of others and meet arbitrary bytes: one that panics must not take training down.
-    catch_unwind(AssertUnwindSafe(|| decoded(bytes)))
-        .unwrap_or_else(|_| Err("the decoder failed on it".into()))
+    catch_unwind(AssertUnwindSafe(|| decode_trusting(bytes))).unwrap_or(Err(Fault::Panicked))
 }
 
-fn decoded(bytes: &[u8]) -> Result<RgbImage, String> {
+fn decode_trusting(bytes: &[u8]) -> Result<(Header, RgbImage), Fault> {
     if bytes.is_empty() {
-        return Err("the file is empty".into());
+        return Err(Fault::Empty);
     }
-    let format = image::guess_format(bytes)
-        .ok()
-        .filter(|format| format.reading_enabled())
-        .ok_or("its first bytes are those of no JPEG, PNG or WebP")?;
-    if format == ImageFormat::Jpeg && cut_short(bytes) {
-        return Err("the file is cut short".into());
-    }
-    let decoded = ImageReader::with_format(Cursor::new(bytes), format)
-        .decode()
-        .map_err(|error| error.to_string())?;
-    let (width, height) = (decoded.width(), decoded.height());
+    let guessed = image::guess_format(bytes).ok();
+    let known = |(format, _): &&(ImageFormat, &str)| Some(*format) == guessed;
+    let &(format, name) = FORMATS.iter().find(known).ok_or(Fault::Unknown)?;
+    let mut decoder = open(bytes, format).map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
-        return Err(format!("it measures {width}×{height}"));
+        return Err(Fault::NoPixels { width, height });
     }
-    Ok(to_rgb(decoded))
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(Fault::TooLarge { width, height });
+    }
+    if format == ImageFormat::Jpeg && !jpeg::ends(bytes) {
+        return Err(Fault::CutShort);
+    }
+    // Metadata that cannot be read is no reason to do without the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let color = decoder.color_type();
+    let stored = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let mut seen = DynamicImage::ImageRgb8(to_rgb(stored));
+    seen.apply_orientation(orientation);
+    let pixels = seen.into_rgb8();
+    let header = Header {
+        format: name,
+        width: pixels.width(),
+        height: pixels.height(),
+        grey: !color.has_color(),
+        // The decoder of GIFs always gives alpha, used or not.
+        alpha: color.has_alpha() && format != ImageFormat::Gif,
+        deep: color.bytes_per_pixel() > color.channel_count(),
+        turned: orientation != Orientation::NoTransforms,
+    };
+    Ok((header, pixels))
 }
 
-/// Whether a JPEG lacks its end. The decoder would fill what is missing with grey and not say so.
-fn cut_short(bytes: &[u8]) -> bool {
-    const END: [u8; 2] = [0xff, 0xd9];
-    const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
-    // Both markers never occur inside a scan, where 0xff is always followed by 0 or a restart marker. A scan that
-    // begins after the last end (which may be that of an embedded thumbnail) never ended.
-    match bytes.windows(2).rposition(|pair| pair == END) {
-        Some(end) => bytes[end..].windows(2).any(|pair| pair == START_OF_SCAN),
-        None => true,
+fn open(bytes: &[u8], format: ImageFormat) -> ImageResult<impl ImageDecoder + '_> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_MEMORY);
+    reader.limits(limits);
+    reader.into_decoder()
+}
+
+fn damaged(error: image::ImageError) -> Fault {
+    match error {
+        image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Fault::CutShort
+        }
+        image::ImageError::Limits(_) => Fault::Memory,
+        other => Fault::Damaged(other.to_string()),
     }
+}
+
+/// `JPEG, PNG, WebP, GIF, TIFF or BMP`
+fn formats() -> String {
+    let names = FORMATS.map(|(_, name)| name);
+    let (last, rest) = names.split_last().expect("there are formats");
+    format!("{} or {last}", rest.join(", "))
 }
 
 fn to_rgb(image: DynamicImage) -> RgbImage {

@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::folder::EXTENSIONS;
+use super::{
+    folder::{EXTENSIONS, SHARD},
+    tally::{Skipped, TOLERATED_PERCENT},
+};
 
 /// A failure of the image side. `Display` is the message, [`help`](DataError::help) the nearest fix.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -20,7 +23,7 @@ pub enum DataError {
         misspelt: bool,
     },
 
-    #[error("{} is a file, but images are read from a folder", path.display())]
+    #[error("{} is a file, but images are read from a folder or a .tar", path.display())]
     NotAFolder { path: PathBuf },
 
     #[error("cannot look into {}: {reason}", path.display())]
@@ -30,6 +33,22 @@ pub enum DataError {
     #[error("no images in {}: {found}", path.display())]
     NoImages { path: PathBuf, found: String },
 
+    #[error("{} holds both images and tar archives: {images} such as {image}, and {shards} such as {shard}", path.display())]
+    Mixed {
+        path: PathBuf,
+        images: usize,
+        shards: usize,
+        /// The first of each.
+        image: String,
+        shard: String,
+    },
+
+    #[error("cannot read the archive {}: {reason}", path.display())]
+    BadShard { path: PathBuf, reason: String },
+
+    #[error("{} is compressed, and images are read from plain tar archives", path.display())]
+    Packed { path: PathBuf },
+
     #[error("{found} {} in {place}, but a batch takes {batch}", if *found == 1 { "image" } else { "images" })]
     TooFewImages {
         found: usize,
@@ -37,8 +56,19 @@ pub enum DataError {
         place: String,
     },
 
-    #[error("cannot read the image {}: {reason}", path.display())]
-    Unreadable { path: PathBuf, reason: String },
+    #[error("cannot read the image {name}: {reason}")]
+    Unreadable { name: String, reason: String },
+
+    #[error(
+        "{unreadable} of the first {tried} images cannot be read, and more than {TOLERATED_PERCENT} % are too many: {}",
+        named(first, *unreadable)
+    )]
+    TooManyUnreadable {
+        unreadable: usize,
+        tried: usize,
+        /// The first few.
+        first: Vec<Skipped>,
+    },
 
     /// `key` is a path of the recipe.
     #[error("{key} = {got}, but it must be {wanted}")]
@@ -75,9 +105,20 @@ impl DataError {
                 _ => "give the folder that holds it: --data .".into(),
             },
             Self::Unlistable { .. } => {
-                "a link to nothing, or a folder without permission to read: mend it, or move it elsewhere"
+                "what is in it would be missing from training: give yourself permission to read it, or move it elsewhere"
                     .into()
             }
+            Self::Mixed { path, .. } => format!(
+                "keep them in two folders; if the archives are where the images came from, move them out of {}",
+                path.display()
+            ),
+            Self::BadShard { .. } => {
+                "an archive is read where it lies, so it must be plain (gunzip it) and whole (copy it again)".into()
+            }
+            Self::Packed { path } => format!(
+                "images are compressed already, so unpacking costs little space: unpack {} once, to a tar or a folder",
+                path.display()
+            ),
             Self::NoImages { .. } => format!(
                 "looked in it and in all folders below for {}, in upper or lower case; other kinds of images need converting",
                 extension_list()
@@ -92,6 +133,10 @@ impl DataError {
                 "the file is damaged or of another kind than its name says: repair it, or move it out of the folder"
                     .into()
             }
+            Self::TooManyUnreadable { .. } => {
+                "`mimc data` with this folder names them all: mend them or move them out of it; --resume then goes on"
+                    .into()
+            }
             Self::OutOfRange { key, .. } => format!("change {key} in the recipe, or --set {key}=…"),
             Self::NoThread { .. } => {
                 "fewer threads may do: --set data.workers=1".into()
@@ -100,17 +145,22 @@ impl DataError {
         }
     }
 
-    pub(super) fn unreadable(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
-        Self::Unreadable {
-            path: path.into(),
-            reason: reason.to_string(),
-        }
-    }
-
     pub(super) fn no_thread(error: io::Error) -> Self {
         Self::NoThread {
             reason: error.to_string(),
         }
+    }
+}
+
+/// `a.jpg (the file is empty), b.jpg (the file is cut short) and 9 more`
+fn named(first: &[Skipped], all: usize) -> String {
+    let told = first
+        .iter()
+        .map(|Skipped { name, reason }| format!("{name} ({reason})"));
+    let told = told.collect::<Vec<_>>().join(", ");
+    match all - first.len() {
+        0 => told,
+        more => format!("{told} and {more} more"),
     }
 }
 
@@ -124,9 +174,8 @@ fn missing_folder_help(nearest: &std::path::Path, beside: &[String], misspelt: b
     }
 }
 
-/// `.jpg, .jpeg, .png and .webp`
+/// `.jpg, .jpeg, …, .bmp and .tar`
 fn extension_list() -> String {
     let dotted: Vec<String> = EXTENSIONS.iter().map(|e| format!(".{e}")).collect();
-    let (last, rest) = dotted.split_last().expect("EXTENSIONS is not empty");
-    format!("{} and {last}", rest.join(", "))
+    format!("{} and .{SHARD}", dotted.join(", "))
 }

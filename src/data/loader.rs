@@ -7,9 +7,12 @@
 //! Each job carries the channel of its answer, and answers are awaited in the order the jobs were given: any number
 //! of workers, finishing in any order, gives the same batches. A fixed number of jobs is under way and one batch
 //! waits ready, which bounds the memory.
+//!
+//! Where an image cannot be read, the next one of the epoch's order takes its place: which one depends on the seed, the
+//! epoch, the place, and which files can be read, so the length of an epoch never changes, and a resumed run goes on
+//! alike.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +22,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DataConfig, DataError, Dataset, Order, Source, order::Samples, resample::Resampler};
+use super::{
+    DataConfig, DataError, Dataset, Order, Source,
+    gather::{Gather, Job},
+    resample::Resampler,
+    tally::Skipped,
+};
 
 /// What one optimizer step sees, or one part of it.
 #[derive(Debug)]
@@ -32,6 +40,8 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// The file of each image.
     pub names: Vec<String>,
+    /// Images that could not be read and were met for the first time; another stands in the place of each.
+    pub skipped: Vec<Skipped>,
     /// How long the caller waited for it.
     pub waited: Duration,
 }
@@ -91,18 +101,12 @@ impl Loader {
                 work(&dataset, &queue, &stop)
             })?;
         }
-        let gather = Gather {
-            dataset,
-            part,
-            parts: batch / part,
-            stop,
-            jobs,
-            // Enough that a slow image does not idle the other workers.
-            under_way: 4 * workers,
-        };
+        // Enough that a slow image does not idle the other workers.
+        let under_way = 4 * workers;
         let samples = order.samples_from(start_step);
+        let gather = Gather::new(dataset, part, samples, jobs, under_way, stop);
         loader.spawn("batches".into(), move || {
-            gather.run(start_step, samples, &deliver)
+            gather.run(start_step, batch / part, &deliver)
         })?;
         Ok(loader)
     }
@@ -110,7 +114,7 @@ impl Loader {
     /// The next batch, or part of one; waits for it if it is not ready.
     ///
     /// # Errors
-    /// An image cannot be read. The loader then stops: every further call gives the same error.
+    /// Too many images cannot be read. The loader then stops: every further call gives the same error.
     #[allow(clippy::should_implement_trait)] // An iterator could not fail.
     pub fn next(&mut self) -> Result<Batch, DataError> {
         loop {
@@ -224,15 +228,6 @@ fn worker_count(asked: usize) -> usize {
     }
 }
 
-type Pixels = Result<Vec<u8>, DataError>;
-
-/// One image to prepare.
-struct Job {
-    image: usize,
-    epoch: u64,
-    answer: SyncSender<Pixels>,
-}
-
 fn work(dataset: &Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
     let mut resampler = Resampler::default();
     let take = || {
@@ -243,85 +238,8 @@ fn work(dataset: &Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let pixels = dataset.augment(job.image, job.epoch, &mut resampler);
+        let pixels = dataset.augment(job.image, job.view, &mut resampler);
         // Nobody waits for the answer any more if the loader was dropped meanwhile.
         let _ = job.answer.send(pixels);
-    }
-}
-
-/// The thread that hands out jobs and puts their answers together.
-struct Gather {
-    dataset: Arc<Dataset>,
-    /// Images in a part, and parts in a batch.
-    part: usize,
-    parts: usize,
-    stop: Arc<AtomicBool>,
-    jobs: Sender<Job>,
-    /// Jobs given out and not yet put into a batch.
-    under_way: usize,
-}
-
-impl Gather {
-    /// Runs until an image fails or the other end of `deliver` is closed.
-    fn run(
-        self,
-        start_step: u64,
-        mut samples: Samples,
-        deliver: &SyncSender<Result<Batch, DataError>>,
-    ) {
-        let mut answers = VecDeque::new();
-        for step in start_step.. {
-            for part in 0..self.parts {
-                let batch = self.gather(step, part, &mut samples, &mut answers);
-                let failed = batch.is_err();
-                if deliver.send(batch).is_err() || failed {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn gather(
-        &self,
-        step: u64,
-        part: usize,
-        samples: &mut Samples,
-        answers: &mut VecDeque<(usize, Receiver<Pixels>)>,
-    ) -> Result<Batch, DataError> {
-        let length = self.dataset.image_len();
-        let mut images = vec![0.0; self.part * length];
-        let mut names = Vec::with_capacity(self.part);
-        for planes in images.chunks_exact_mut(length) {
-            while answers.len() < self.under_way {
-                answers.push_back(self.ask(samples)?);
-            }
-            let (image, answer) = answers.pop_front().expect("jobs are under way");
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(DataError::LoaderEnded);
-            }
-            let pixels = answer.recv().unwrap_or(Err(DataError::LoaderEnded))?;
-            self.dataset.normalizer().apply(&pixels, planes);
-            names.push(self.dataset.name(image));
-        }
-        Ok(Batch {
-            step,
-            part,
-            images,
-            names,
-            waited: Duration::ZERO,
-        })
-    }
-
-    fn ask(&self, samples: &mut Samples) -> Result<(usize, Receiver<Pixels>), DataError> {
-        let (epoch, image) = samples.next().expect("samples have no end");
-        let (answer, receiver) = sync_channel(1);
-        let job = Job {
-            image,
-            epoch,
-            answer,
-        };
-        let sent = self.jobs.send(job);
-        sent.map_err(|_| DataError::LoaderEnded)?;
-        Ok((image, receiver))
     }
 }

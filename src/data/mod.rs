@@ -13,28 +13,39 @@ mod crop;
 mod dataset;
 mod decode;
 mod error;
+mod file;
 mod folder;
+mod gather;
+mod jpeg;
 mod loader;
+mod missing;
+mod names;
 mod normalize;
 mod order;
 mod resample;
+mod shards;
+mod stored;
+pub mod survey;
 pub mod synthetic;
+mod tally;
 
 use std::path::PathBuf;
 
 pub use crop::{Crop, CropBox};
 pub use dataset::Dataset;
-pub use decode::decode;
+pub use decode::{Fault, Header, MAX_PIXELS, decode};
 pub use error::DataError;
 pub use folder::EXTENSIONS;
 pub use loader::{Batch, Loader};
 pub use normalize::Normalizer;
-pub use order::{Order, Place, Samples};
+pub use order::{Order, Place, Samples, Slot};
+pub use tally::{Skipped, TOLERATED_ALWAYS, TOLERATED_PERCENT};
 
 /// Where images come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// All images in a folder and the folders below it; labels are not needed.
+    /// All images in a folder and the folders below it, or in the tar archives there, or in one tar archive; labels are
+    /// not needed.
     Folder(PathBuf),
     /// Generated scenes, see [`synthetic`].
     Synthetic { count: usize },

@@ -1,5 +1,7 @@
 //! Which samples a step sees: arithmetic on the step number, so that a run resumes where it stopped.
 
+use std::sync::Arc;
+
 use crate::random::Key;
 
 /// The order of samples of a run: every epoch a fresh permutation cut into whole batches, the short rest left out.
@@ -68,31 +70,52 @@ impl Order {
         Samples {
             order: self,
             epoch,
-            permutation: self.permutation(epoch),
+            permutation: self.permutation(epoch).into(),
             position,
         }
     }
 }
 
-/// Endless: the epoch and the index of one sample after the other.
+/// Endless: one place after the other.
 pub struct Samples {
     order: Order,
     epoch: u64,
-    permutation: Vec<usize>,
+    permutation: Arc<[usize]>,
     position: usize,
 }
 
-impl Iterator for Samples {
-    type Item = (u64, usize);
+/// One place in an epoch, and the images that may fill it.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    pub epoch: u64,
+    position: usize,
+    permutation: Arc<[usize]>,
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
+impl Iterator for Samples {
+    type Item = Slot;
+
+    fn next(&mut self) -> Option<Slot> {
         if self.position == self.order.samples_per_epoch() {
             self.epoch += 1;
-            self.permutation = self.order.permutation(self.epoch);
+            self.permutation = self.order.permutation(self.epoch).into();
             self.position = 0;
         }
         self.position += 1;
-        Some((self.epoch, self.permutation[self.position - 1]))
+        Some(Slot {
+            epoch: self.epoch,
+            position: self.position - 1,
+            permutation: self.permutation.clone(),
+        })
+    }
+}
+
+impl Slot {
+    /// The image that fills this place if the first `passed` that could cannot be read: the epoch's permutation from
+    /// this place on, the images left out at its end included, and round again. `None` once all had their turn.
+    pub fn image(&self, passed: usize) -> Option<usize> {
+        let images = self.permutation.len();
+        (passed < images).then(|| self.permutation[(self.position + passed) % images])
     }
 }
 
@@ -142,13 +165,32 @@ mod tests {
     #[test]
     fn samples_go_on_where_a_step_stands() {
         let order = Order::new(10, 4, 0);
-        let from_start: Vec<_> = order.samples_from(0).take(40).collect();
+        let from = |step: u64, count: usize| -> Vec<_> {
+            let slots = order.samples_from(step).take(count);
+            slots
+                .map(|slot| (slot.epoch, slot.image(0).unwrap()))
+                .collect()
+        };
+        let from_start = from(0, 40);
         for step in 0..5 {
             let place = order.place(step);
-            let resumed: Vec<_> = order.samples_from(step).take(16).collect();
+            let resumed = from(step, 16);
             assert_eq!(resumed, from_start[step as usize * 4..][..16]);
             assert_eq!(resumed[0].0, place.epoch);
             assert_eq!(resumed[0].1, order.permutation(place.epoch)[place.position]);
+        }
+    }
+
+    #[test]
+    fn a_place_is_offered_every_image_once() {
+        let order = Order::new(10, 4, 0);
+        let permutation = order.permutation(0);
+        for (position, slot) in order.samples_from(0).take(8).enumerate() {
+            let mut offered: Vec<_> = (0..10).map(|passed| slot.image(passed).unwrap()).collect();
+            assert_eq!(offered[1], permutation[position + 1]);
+            assert_eq!(slot.image(10), None);
+            offered.sort_unstable();
+            assert_eq!(offered, (0..10).collect::<Vec<_>>());
         }
     }
 }

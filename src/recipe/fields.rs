@@ -80,7 +80,7 @@ pub const FIELDS: &[Field] = &[
     row("doc", Text, "", Is("''"), ANY, "what the experiment is, and the score it should reach"),
     row("model", Model, "", Required, ANY, "the top graph, and for each of its graph-typed params which graph fills it with which params"),
 
-    row("data.images", Text, "", Required, ANY, "a folder of images, nested or flat, or `synthetic` for generated ones"),
+    row("data.images", Text, "", Required, ANY, "a folder of images or of tar archives of them, nested or flat; one `.tar`; or `synthetic` for generated images"),
     row("data.count", Int, "images", Is("4096"), at_least(1.0), "how many images `synthetic` generates; a folder has as many as it has"),
     row("data.size", Int, "pixels", Required, within(1.0, 8192.0), "side of what the network sees"),
     row("data.crop.scale", Floats(2), "share of the area", Is("[0.67, 1.0]"), within(1e-4, 1.0), "smallest and largest random crop"),

@@ -22,10 +22,10 @@ pub struct Gallery<'a> {
 }
 
 impl<'a> Gallery<'a> {
-    /// Takes images from all over the dataset.
+    /// Takes images from all over the dataset, the next one for one that cannot be read.
     ///
     /// # Errors
-    /// An image cannot be read.
+    /// There are no images to be read where they are taken from.
     pub fn new(
         program: &'a mut dyn Step,
         dataset: &Dataset,
@@ -39,7 +39,7 @@ impl<'a> Gallery<'a> {
             normalizer: dataset.normalizer().clone(),
             size,
             images: spread
-                .map(|image| dataset.center(image))
+                .map(|image| dataset.center_from(image))
                 .collect::<Result<_, _>>()?,
             seed,
         })

@@ -22,6 +22,7 @@ pub mod signals;
 pub mod step;
 pub mod tensor_file;
 pub mod trainer;
+mod unreadable;
 mod upkeep;
 
 #[cfg(test)]

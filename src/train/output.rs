@@ -4,6 +4,7 @@
 //! runs/quickstart/
 //!   recipe.yaml                            the resolved recipe
 //!   metrics.jsonl                          one line per optimizer step
+//!   unreadable.txt                         images that could not be read, if there are any
 //!   loss.png
 //!   pictures/step_000200.png
 //!   checkpoints/step_000200.safetensors
@@ -39,7 +40,8 @@ const METRICS: &str = "metrics.jsonl";
 const CURVE: &str = "loss.png";
 const PICTURES: &str = "pictures";
 const CHECKPOINTS: &str = "checkpoints";
-const ENTRIES: [&str; 5] = [RECIPE, METRICS, CURVE, PICTURES, CHECKPOINTS];
+const UNREADABLE: &str = "unreadable.txt";
+const ENTRIES: [&str; 6] = [RECIPE, METRICS, UNREADABLE, CURVE, PICTURES, CHECKPOINTS];
 /// Where an earlier run is collected before it gets its number.
 const COLLECTING: &str = ".earlier";
 
@@ -161,6 +163,10 @@ impl Output {
 
     pub fn metrics(&self) -> PathBuf {
         self.folder.join(METRICS)
+    }
+
+    pub fn unreadable(&self) -> PathBuf {
+        self.folder.join(UNREADABLE)
     }
 
     pub fn curve(&self) -> PathBuf {

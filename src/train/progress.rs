@@ -9,9 +9,12 @@ use super::{
     metrics::Record,
     run::{Event, Observer, Started},
 };
-use crate::text::{
-    columns::{Align, columns},
-    units::duration,
+use crate::{
+    data::Skipped,
+    text::{
+        columns::{Align, columns},
+        units::duration,
+    },
 };
 
 /// Two lines that move with every step on a terminal, and elsewhere a line every so many steps; messages in between.
@@ -20,7 +23,12 @@ pub struct Progress {
     log_every: u64,
     goal: u64,
     pace: Pace,
+    /// Images passed over.
+    unreadable: usize,
 }
+
+/// So many images that are passed over are named on the screen.
+const NAMED: usize = 10;
 
 enum Sink {
     Bar(ProgressBar),
@@ -49,6 +57,7 @@ impl Progress {
             log_every: log_every.max(1),
             goal: 0,
             pace: Pace::default(),
+            unreadable: 0,
         }
     }
 
@@ -56,6 +65,17 @@ impl Progress {
         match &mut self.sink {
             Sink::Bar(bar) => bar.println(message),
             Sink::Lines(to) => drop(writeln!(to, "{message}")),
+        }
+    }
+
+    fn passed_over(&mut self, Skipped { name, reason }: &Skipped) {
+        self.unreadable += 1;
+        match self.unreadable {
+            ..=NAMED => self.say(&format!("passed over {name}: {reason}")),
+            _ if self.unreadable == NAMED + 1 => {
+                self.say("more images are passed over; unreadable.txt names them all")
+            }
+            _ => {}
         }
     }
 
@@ -96,6 +116,7 @@ impl Observer for Progress {
         match event {
             Event::Started(started) => self.begin(&started),
             Event::Step(record) => self.step(record),
+            Event::Unreadable(image) => self.passed_over(image),
             Event::SetAside(folder) => {
                 self.say(&format!("moved the earlier run to {}", folder.display()))
             }
@@ -299,6 +320,23 @@ mod tests {
             "saved a/step_000120.safetensors".to_owned(),
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_flood_of_unreadable_images_is_stemmed() {
+        let page = Page::default();
+        let mut progress = Progress::lines(page.clone(), 1);
+        for image in 0..50 {
+            progress.observe(Event::Unreadable(&Skipped {
+                name: format!("{image}.jpg"),
+                reason: "the file is empty".into(),
+            }));
+        }
+        let text = String::from_utf8(page.0.borrow().clone()).expect("text");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 11);
+        assert_eq!(lines[9], "passed over 9.jpg: the file is empty");
+        assert!(lines[10].contains("unreadable.txt"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     schedule::{Rates, ScheduleConfig},
     step::Step,
 };
-use crate::data::DataConfig;
+use crate::data::{DataConfig, DataError, Skipped};
 
 /// A training run, as a recipe and the command line describe it.
 #[derive(Debug, Clone)]
@@ -76,6 +76,8 @@ pub enum Event<'a> {
     },
     /// Training begins.
     Started(Started),
+    /// An image cannot be read, and another stands in its place. Each is told once in a run.
+    Unreadable(&'a Skipped),
     /// An optimizer step was made.
     Step(&'a Record),
     /// A checkpoint is on the disk.
@@ -121,6 +123,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Images of this session's steps.
     pub images: u64,
+    /// Images that could not be read, in all sessions.
+    pub unreadable: usize,
     /// The last checkpoint, this session's or the one it started from.
     pub checkpoint: Option<PathBuf>,
     /// The last picture of this session.

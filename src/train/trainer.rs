@@ -19,9 +19,10 @@ use super::{
     schedule::{Length, Schedule},
     signals::Stop,
     step::{Draw, Step, StepError},
+    unreadable::Unreadable,
     upkeep::{self, cannot_write},
 };
-use crate::data::{Batch, Loader};
+use crate::data::{Batch, Loader, Skipped};
 
 /// How long to wait for images before looking up whether someone asks to stop.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -63,6 +64,7 @@ struct Session<'r, 'p> {
     log: Log,
     /// Whether all steps made are logged.
     logged: bool,
+    unreadable: Unreadable,
     /// Optimizer steps made.
     made: u64,
     goal: u64,
@@ -125,6 +127,8 @@ impl<'r, 'p> Session<'r, 'p> {
             None => None,
         };
         let log = upkeep::open(run, made, checkpoint.is_some(), observer)?;
+        let unreadable = run.output.unreadable();
+        let unreadable = Unreadable::open(unreadable.clone()).map_err(cannot_write(&unreadable))?;
         upkeep::tell_if_tight(run, program, observer);
         let session = Self {
             gallery,
@@ -132,6 +136,7 @@ impl<'r, 'p> Session<'r, 'p> {
             schedule,
             log,
             logged: true,
+            unreadable,
             made,
             goal: run.steps.map_or(total, |steps| steps.min(total)),
             saved: checkpoint.is_some().then_some(made),
@@ -189,6 +194,7 @@ impl<'r, 'p> Session<'r, 'p> {
             let Some(images) = self.images()? else {
                 return Ok(None);
             };
+            self.tell_unreadable(&images.skipped)?;
             data_wait += images.waited.as_secs_f64();
             self.program.feed("image", &images.images)?;
             let draw = Draw {
@@ -267,6 +273,16 @@ impl<'r, 'p> Session<'r, 'p> {
         let synced = self.log.sync();
         self.logged = synced.is_ok();
         synced.map_err(cannot_write(&self.run.output.metrics()))
+    }
+
+    fn tell_unreadable(&mut self, images: &[Skipped]) -> Result<(), TrainError> {
+        for image in images {
+            let path = self.run.output.unreadable();
+            if self.unreadable.add(self.run.output.disk(), image).map_err(cannot_write(&path))? {
+                self.observer.observe(Event::Unreadable(image));
+            }
+        }
+        Ok(())
     }
 
     /// Saves what no checkpoint holds yet; not the state before the first step, which the seed gives.
@@ -357,6 +373,7 @@ impl<'r, 'p> Session<'r, 'p> {
             loss: self.loss,
             seconds: self.seconds,
             images: (self.made - self.first) * self.run.batch as u64,
+            unreadable: self.unreadable.count(),
             checkpoint: self.checkpoint,
             picture: self.picture,
             interrupted: self.stop.requested() && self.made < self.goal,

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compile;
+mod data;
 mod errors;
 mod help;
 mod lasting;

@@ -223,3 +223,65 @@ fn any_number_of_threads_goes_on_to_the_same_bits() {
     let said = desk.mimc(&["run", "tiny", "--threads", "1025"]);
     assert_eq!(said.code, Some(2), "{}", said.err);
 }
+
+/// A folder of as many pictures, some of them empty files.
+fn photographs(desk: &Desk, count: usize, empty: impl Fn(usize) -> bool) {
+    for number in 0..count {
+        let path = desk.path(&format!("photos/{number:02}.png"));
+        desk.write(&format!("photos/{number:02}.png"), "");
+        if !empty(number) {
+            let picture = image::RgbImage::from_fn(64, 64, |x, y| {
+                image::Rgb([x as u8 * 2, y as u8 * 2, number as u8])
+            });
+            picture.save(path).expect("written");
+        }
+    }
+}
+
+#[test]
+fn unreadable_images_are_passed_over_named_once_and_counted() {
+    let desk = Desk::new();
+    photographs(&desk, 9, |number| number == 3 || number == 4);
+    let train = ["run", "tiny", "--data", "photos", "--output", "out"];
+    // Four steps are two epochs: each image is met.
+    let said = desk.good(&[&train[..], &["--steps", "4"]].concat());
+    for name in ["03", "04"] {
+        let told = format!("passed over photos/{name}.png: the file is empty");
+        assert_eq!(said.err.matches(&told).count(), 1, "{}", said.err);
+    }
+    let told = "unreadable  2 images passed over: out/unreadable.txt";
+    assert!(said.out.contains(told), "{}", said.out);
+    let mut named: Vec<_> = desk
+        .read("out/unreadable.txt")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    named.sort();
+    let line = |name: &str| format!("photos/{name}.png\tthe file is empty");
+    assert_eq!(named, [line("03"), line("04")]);
+
+    let said = desk.good(&[&train[..], &["--steps", "8", "--resume"]].concat());
+    assert!(!said.err.contains("passed over"), "{}", said.err);
+    assert!(said.out.contains(told), "{}", said.out);
+    desk.good(&[
+        "run", "tiny", "--data", "photos", "--output", "whole", "--steps", "8",
+    ]);
+    assert_eq!(numbers(&desk, "out"), numbers(&desk, "whole"));
+}
+
+#[test]
+fn too_many_unreadable_images_stop_the_run_with_its_state_saved() {
+    let desk = Desk::new();
+    photographs(&desk, 24, |number| number >= 12);
+    let said = desk.mimc(&["run", "tiny", "--data", "photos"]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    for piece in [
+        "error[data]: 11 of the first ",
+        "more than 5 % are too many: photos/",
+        "(the file is empty)",
+        "and 8 more",
+        "help: `mimc data`",
+    ] {
+        assert!(said.err.contains(piece), "no `{piece}` in {}", said.err);
+    }
+}

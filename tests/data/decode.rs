@@ -157,7 +157,7 @@ fn a_damaged_file_is_an_error_that_names_it() {
         (
             "text.png",
             b"not an image",
-            "its first bytes are those of no JPEG, PNG or WebP",
+            "its first bytes are those of no JPEG, PNG, WebP, GIF, TIFF or BMP",
         ),
         ("header.jpg", b"\xff\xd8\xff\xe0\xff\xd9", ""),
     ];

@@ -19,9 +19,9 @@ fn errors_say_what_was_found_and_what_to_do() {
     fs::create_dir_all(at("other")).unwrap();
     fs::create_dir_all(at("empty")).unwrap();
     for name in [
-        "other/a.tif",
-        "other/b.tif",
-        "other/c.TIF",
+        "other/a.heic",
+        "other/b.heic",
+        "other/c.HEIC",
         "other/README",
         "other/x.txt",
     ] {
@@ -53,17 +53,17 @@ fn errors_say_what_was_found_and_what_to_do() {
             ),
         ),
         (
-            of(at("other/a.tif")),
+            of(at("other/a.heic")),
             format!(
-                "{base}/other/a.tif is a file, but images are read from a folder\n\
+                "{base}/other/a.heic is a file, but images are read from a folder or a .tar\n\
                 help: give the folder that holds it: --data {base}/other"
             ),
         ),
         (
             of(at("other")),
             format!(
-                "no images in {base}/other: it holds 3 .tif, 1 without an extension, 1 .txt\n\
-                help: looked in it and in all folders below for .jpg, .jpeg, .png and .webp, in upper or lower case; \
+                "no images in {base}/other: it holds 3 .heic, 1 without an extension, 1 .txt\n\
+                help: looked in it and in all folders below for .jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff, .bmp and .tar, in upper or lower case; \
                 other kinds of images need converting"
             ),
         ),
@@ -71,7 +71,7 @@ fn errors_say_what_was_found_and_what_to_do() {
             of(at("empty")),
             format!(
                 "no images in {base}/empty: it holds no files\n\
-                help: looked in it and in all folders below for .jpg, .jpeg, .png and .webp, in upper or lower case; \
+                help: looked in it and in all folders below for .jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff, .bmp and .tar, in upper or lower case; \
                 other kinds of images need converting"
             ),
         ),

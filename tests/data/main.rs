@@ -9,7 +9,10 @@ use tempfile::TempDir;
 mod decode;
 mod errors;
 mod folder;
+mod formats;
 mod loader;
+mod shards;
+mod survey;
 
 const SIDE: u32 = 40;
 
@@ -57,4 +60,13 @@ fn written(name: &str, bytes: &[u8]) -> TempDir {
     let root = TempDir::new().unwrap();
     fs::write(root.path().join(name), bytes).unwrap();
     root
+}
+
+/// A scene as a file.
+fn png_of(index: usize) -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    scene(index)
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
+    png.into_inner()
 }

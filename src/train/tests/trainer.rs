@@ -55,6 +55,7 @@ fn a_run_trains_and_leaves_its_results() {
         loss: Some(records[11].loss),
         seconds: summary.seconds,
         images: TOTAL * BATCH as u64,
+        unreadable: 0,
         checkpoint: Some(checkpoint(&run, TOTAL)),
         picture: None,
         interrupted: false,
