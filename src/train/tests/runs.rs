@@ -117,6 +117,7 @@ impl Observer for Heard {
             Event::Saved(path) => format!("saved {}", name(path)),
             Event::Drawn(path) => format!("drew {}", name(path)),
             Event::Stopping => "stopping".into(),
+            Event::Unreadable(image) => format!("passed over {}", image.name),
         });
     }
 }
