@@ -14,7 +14,7 @@ use super::{
     schedule::{Rates, ScheduleConfig},
     step::Step,
 };
-use crate::data::{DataConfig, DataError, Skipped};
+use crate::data::{DataConfig, Skipped};
 
 /// A training run, as a recipe and the command line describe it.
 #[derive(Debug, Clone)]

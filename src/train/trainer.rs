@@ -278,7 +278,11 @@ impl<'r, 'p> Session<'r, 'p> {
     fn tell_unreadable(&mut self, images: &[Skipped]) -> Result<(), TrainError> {
         for image in images {
             let path = self.run.output.unreadable();
-            if self.unreadable.add(self.run.output.disk(), image).map_err(cannot_write(&path))? {
+            if self
+                .unreadable
+                .add(self.run.output.disk(), image)
+                .map_err(cannot_write(&path))?
+            {
                 self.observer.observe(Event::Unreadable(image));
             }
         }

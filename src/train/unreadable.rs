@@ -31,11 +31,7 @@ impl Unreadable {
     ///
     /// # Errors
     /// Of the file system.
-    pub fn add(
-        &mut self,
-        disk: &dyn Disk,
-        Skipped { name, reason }: &Skipped,
-    ) -> io::Result<bool> {
+    pub fn add(&mut self, disk: &dyn Disk, Skipped { name, reason }: &Skipped) -> io::Result<bool> {
         if !self.names.insert(name.clone()) {
             return Ok(false);
         }
@@ -65,7 +61,11 @@ mod tests {
         };
         let mut session = Unreadable::open(path.clone()).expect("nothing there");
         assert!(!path.exists());
-        assert!(session.add(&RealDisk, &skipped("a b.jpg")).expect("written"));
+        assert!(
+            session
+                .add(&RealDisk, &skipped("a b.jpg"))
+                .expect("written")
+        );
         assert!(!session.add(&RealDisk, &skipped("a b.jpg")).expect("known"));
         let mut resumed = Unreadable::open(path.clone()).expect("read");
         assert!(!resumed.add(&RealDisk, &skipped("a b.jpg")).expect("known"));

@@ -35,7 +35,11 @@ struct Results {
 
 fn trained(recipe: &Recipe, threads: usize, workers: usize) -> Results {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = Run::from_recipe(recipe, Output::new(folder.path().join("run")));
+    let mut run = Run::from_recipe(
+        recipe,
+        &Library::new(&[]),
+        Output::new(folder.path().join("run")),
+    );
     // The text of the recipe lies in the checkpoint, so it stays the same.
     run.data.workers = workers;
     let program = compile(recipe, &Library::new(&[]), &Options::default());
