@@ -110,8 +110,11 @@ pub fn checkpoint(bytes: &[u8]) {
 /// An image; a panic of a decoder is caught where it is called, and told as an error.
 pub fn image(bytes: &[u8]) {
     match decode(bytes) {
-        Ok(image) => assert!(image.width() > 0 && image.height() > 0),
-        Err(reason) => assert!(!reason.is_empty()),
+        Ok((header, image)) => {
+            assert!(header.width > 0 && header.height > 0);
+            assert_eq!((header.width, header.height), image.dimensions());
+        }
+        Err(fault) => assert!(!fault.to_string().is_empty()),
     }
 }
 

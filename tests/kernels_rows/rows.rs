@@ -1,5 +1,5 @@
 use mimc::backend::cpu::Run;
-use mimc::backend::cpu::rows::{CompiledRows, prepare};
+use mimc::backend::cpu::rows::{prepare, prepare_blocks};
 use mimc::ir::program::RowOp;
 use mimc::plan::kernel::{Operand, Rows, Store};
 use mimc::plan::{Access, Plan};
@@ -10,9 +10,20 @@ use crate::random::{Dice, injective};
 /// A random row program, on buffers of its own.
 fn any_rows(seed: u64) -> (Bench, Rows) {
     let mut dice = Dice::new(seed);
-    let mut bench = Bench::default();
     let grid = dice.dims(4, 4000);
     let row = dice.dims(2, 12_000 / grid.iter().product::<usize>());
+    any_rows_over(dice, grid, row)
+}
+
+/// A random row program over a matrix.
+fn any_matrix(seed: u64) -> (Bench, Rows) {
+    let mut dice = Dice::new(seed);
+    let (m, n) = (1 + dice.below(100), 1 + dice.below(120));
+    any_rows_over(dice, vec![m], vec![n])
+}
+
+fn any_rows_over(mut dice: Dice, grid: Vec<usize>, row: Vec<usize>) -> (Bench, Rows) {
+    let mut bench = Bench::default();
     let reduces = dice.one_in(2);
     let dims: Vec<usize> = grid.iter().chain(&row).copied().collect();
 
@@ -91,35 +102,40 @@ fn random_programs_match_loops_on_any_number_of_threads() {
 }
 
 #[test]
-fn ranges_of_outer_rows_give_the_same_bits() {
+fn blocks_of_a_matrix_give_the_same_bits() {
     for seed in 0..600 {
-        let (bench, rows) = any_rows(seed);
+        let (bench, rows) = any_matrix(seed);
         let mut dice = Dice::new(seed + 1_000_000);
-        let m: usize = rows.grid[..dice.below(rows.grid.len() + 1)]
-            .iter()
-            .product();
-        let kernel = CompiledRows::over_rows(&rows, &bench.plan, m).unwrap();
-        let mut cuts: Vec<usize> = (0..3).map(|_| dice.below(m + 1)).collect();
-        cuts.extend([0, m]);
-        cuts.sort();
+        let kernel = prepare_blocks(&rows, &bench.plan);
+        let mut cuts = |count: usize| {
+            let mut cuts: Vec<usize> = (0..3).map(|_| dice.below(count + 1)).collect();
+            cuts.extend([0, count]);
+            cuts.sort();
+            cuts
+        };
+        let (m, n) = (rows.grid[0], rows.row[0]);
+        let (across, down) = (cuts(m), cuts(n));
+        let down = if kernel.splits_columns() {
+            down
+        } else {
+            vec![0, n]
+        };
         let got = bench.after(2, |memory| {
-            for cut in cuts.windows(2) {
-                kernel.run_range(memory, &launch(), cut[0]..cut[1]);
+            for rows in across.windows(2) {
+                for columns in down.windows(2) {
+                    let (rows, columns) = (rows[0]..rows[1], columns[0]..columns[1]);
+                    kernel.run_block(memory, &launch(), rows, columns);
+                }
             }
         });
         let whole = bench.after(1, |memory| {
             prepare(&rows, &bench.plan).run(memory, &launch())
         });
-        assert!(same_bits(&got, &whole), "seed {seed}, {cuts:?}: {rows:#?}");
+        assert!(
+            same_bits(&got, &whole),
+            "seed {seed}, {across:?}, {down:?}: {rows:#?}"
+        );
     }
-}
-
-#[test]
-fn outer_axes_must_multiply_to_the_rows_asked_for() {
-    let (bench, mut rows) = any_rows(0);
-    rows.grid = vec![6, 35];
-    let prepare = |m| CompiledRows::over_rows(&rows, &bench.plan, m);
-    assert!(prepare(5).is_none() && prepare(7).is_none());
 }
 
 /// `out = permuted in`, both dense.
