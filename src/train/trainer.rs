@@ -347,7 +347,7 @@ impl<'r, 'p> Session<'r, 'p> {
         let missing = self.picture_is_due() && !output.picture(self.made).exists();
         match self.made > 0 && missing {
             true => self.draw(),
-            false if self.made > 0 || output.curve().exists() => self.draw_curve(),
+            false if output.curve().exists() => self.draw_curve(),
             false => Ok(()),
         }
     }

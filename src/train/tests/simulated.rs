@@ -26,7 +26,6 @@ pub enum Accident {
 /// What of the things that were not made lasting is there after a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Survives {
-    All,
     Nothing,
     /// A part of the content, and the earlier of the names; which, the key says.
     Some(Key),
@@ -101,7 +100,6 @@ impl Simulated {
             let written = file.metadata().expect("there").len();
             let more = written.saturating_sub(lasting);
             let kept = match survives {
-                Survives::All => more,
                 Survives::Nothing => 0,
                 Survives::Some(key) => key.with("content").below(number as u64, more + 1),
             };
@@ -109,7 +107,6 @@ impl Simulated {
         }
         let changes = world.names.len() as u64;
         let kept = match survives {
-            Survives::All => changes,
             Survives::Nothing => 0,
             Survives::Some(key) => key.with("names").below(0, changes + 1),
         };
