@@ -4,19 +4,16 @@ use image::RgbImage;
 
 use super::{
     linear::{Accident, Linear},
-    runs::{BATCH, Heard, IMAGES, Place, SIZE, TOTAL, checkpoint, finished, go, records},
+    runs::{BATCH, Heard, Place, SIZE, TOTAL, checkpoint, finished, go, records},
     simulated::Simulated,
 };
-use crate::{
-    data::Order,
-    train::{
-        error::TrainError,
-        metrics,
-        output::Output,
-        run::{Programs, Summary},
-        signals::Stop,
-        trainer::train,
-    },
+use crate::train::{
+    error::TrainError,
+    metrics::{self, Record},
+    output::Output,
+    run::{Event, Observer, Programs, Summary},
+    signals::Stop,
+    trainer::train,
 };
 
 #[test]
@@ -126,6 +123,17 @@ fn numbers_that_are_not_finite_stop_the_run() {
     }
 }
 
+/// Takes the images away behind step 2.
+struct Vandal<'a>(&'a Place);
+
+impl Observer for Vandal<'_> {
+    fn observe(&mut self, event: Event<'_>) {
+        if let Event::Step(Record { step: 2, .. }) = event {
+            fs::remove_dir_all(self.0.images()).expect("removed");
+        }
+    }
+}
+
 #[test]
 fn a_state_that_is_not_finite_is_not_saved() {
     let place = Place::new();
@@ -176,19 +184,22 @@ fn a_disk_without_room_for_the_checkpoints_is_told_at_the_start() {
 }
 
 #[test]
-fn an_unreadable_image_stops_the_run_and_keeps_its_state() {
+fn too_many_unreadable_images_stop_the_run_and_keep_its_state() {
     let place = Place::new();
     let run = place.run("a");
-    // The last image of the first epoch: it is met in the second half of step 3.
-    let image = Order::new(IMAGES as usize, BATCH, run.data.seed).permutation(0)[11];
-    let damaged = format!("{image:02}.png");
-    fs::write(place.images().join(&damaged), "no image").expect("written");
     let mut model = Linear::new(SIZE, BATCH, 2);
-    let error = go(&run, &mut model).0.expect_err("an image is damaged");
+    let programs = Programs {
+        training: &mut model,
+        pictures: None,
+    };
+    let stop = Stop::default();
+    let error = train(&run, programs, &stop, &mut Vandal(&place)).expect_err("no images are left");
     assert!(matches!(error, TrainError::Data(_)), "{error}");
-    assert!(error.to_string().contains(&damaged), "{error}");
-    assert_eq!(model.runs, 5);
-    assert!(checkpoint(&run, 2).exists());
+    assert!(error.to_string().starts_with("11 of the first "), "{error}");
+    // What had been read by then was still trained on.
+    let made = records(&run).len() as u64;
+    assert!((2..TOTAL).contains(&made), "{made}");
+    assert!(checkpoint(&run, made).exists());
 }
 
 #[test]
