@@ -104,6 +104,9 @@ pub const FAILURES: &[Code] = &[
     row("checkpoint", "A checkpoint cannot be written, read or gone on from."),
     row("non-finite", "The loss or the gradient is no number any more."),
     row("reference", "The file of a comparison lacks something."),
+    row("folder", "Another process writes into the output folder, or it cannot be claimed."),
+    row("memory", "The plan needs more memory than the machine or its control group grants."),
+    row("threads", "The threads that compute cannot be started."),
     row("file", "A file of the program cannot be written or read."),
     row("output", "Standard output cannot be written."),
 ];

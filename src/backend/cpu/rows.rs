@@ -22,16 +22,16 @@ pub struct CompiledRows {
 
 /// Prepares a row program that runs whole.
 pub fn prepare(rows: &Rows, plan: &Plan) -> CompiledRows {
-    CompiledRows::new(rows, plan, 0)
+    CompiledRows::new(rows, plan, false)
 }
 
 /// Prepares a row program over a matrix, of one grid axis and one row axis, that runs in blocks of it.
 pub fn prepare_blocks(rows: &Rows, plan: &Plan) -> CompiledRows {
-    CompiledRows::new(rows, plan, rows.grid.len())
+    CompiledRows::new(rows, plan, true)
 }
 
 impl CompiledRows {
-    fn new(rows: &Rows, plan: &Plan, split: usize) -> CompiledRows {
+    fn new(rows: &Rows, plan: &Plan, blocks: bool) -> CompiledRows {
         let stores: Vec<(ValueId, BufferId, &Access)> = (rows.stores.iter())
             .map(|store| (store.value, store.buffer, &store.access))
             .collect();
@@ -43,18 +43,19 @@ impl CompiledRows {
             row: rows.row.iter().product(),
             keeps_rows: keeps_rows(rows),
         };
-        let (outer, inner) = rows.grid.split_at(split);
+        let (outer, inner) = rows.grid.split_at(if blocks { rows.grid.len() } else { 0 });
         let flat: Vec<usize> = inner.iter().chain(&rows.row).copied().collect();
         let groups: &[&[usize]] = match body.keeps_rows {
             true => &[outer, inner, &rows.row],
             false => &[outer, &flat],
         };
         let axes = Axes::merged(groups, &body.accesses());
-        let nest = if body.keeps_rows {
+        let mut nest = if body.keeps_rows {
             whole_rows(&axes, body.tile_budget())
         } else {
             pointwise(&axes, body.tile_budget())
         };
+        nest.cut = blocks && !body.keeps_rows;
         CompiledRows {
             program: Program::new(nest, &axes.strides, body, plan),
             leading: axes.groups[0].end,
@@ -153,6 +154,7 @@ fn whole_rows(axes: &Axes, budget: usize) -> Nest {
         dims: axes.dims.clone(),
         tile,
         row,
+        cut: false,
     }
 }
 
@@ -181,5 +183,10 @@ fn pointwise(axes: &Axes, budget: usize) -> Nest {
     } else {
         fill(&dims, &mut tile, (0..dims.len()).rev(), budget);
     }
-    Nest { dims, tile, row }
+    Nest {
+        dims,
+        tile,
+        row,
+        cut: false,
+    }
 }

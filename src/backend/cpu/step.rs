@@ -190,3 +190,68 @@ impl Step for CpuStep {
         Ok(self.storage.get(*buffer).to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        compile::{Options, compile},
+        language::library::Library,
+        recipe::Recipe,
+    };
+
+    /// Kernel by kernel, so that the first that is not the same is named.
+    #[test]
+    fn every_kernel_gives_the_same_bits_on_any_number_of_threads() {
+        let sets = ["train.batch=2", "data.size=64", "model.masking.unit=16"].map(String::from);
+        for encoder in [
+            "{ graph: vit.encoder, dim: 24, depth: 2, heads: 2, patch: 16 }",
+            "{ graph: swin.encoder, dim: 24, depths: [2, 2], heads: [2, 3], window: 4 }",
+        ] {
+            let sets = [&[format!("model.encoder={encoder}")][..], &sets].concat();
+            let recipe = Recipe::load("quickstart", &sets).expect("a sound recipe");
+            let options = Options::default();
+            let step = || {
+                let program = compile(&recipe, &Library::new(&[]), &options).expect("compiles");
+                CpuStep::new(crate::plan::lower(&program.graph)).expect("fits")
+            };
+            let mut steps = [step(), step()];
+            let image: Vec<f32> = (0..2 * 3 * 64 * 64)
+                .map(|p| Key::new(3).normal(p) as f32)
+                .collect();
+            for step in &mut steps {
+                for index in 0..step.weights.len() {
+                    let key = Key::new(index as u64);
+                    let values: Vec<f32> = (0..step.weights[index].len() as u64)
+                        .map(|p| 0.1 * key.normal(p) as f32)
+                        .collect();
+                    step.write(Part::Value, index, &values);
+                }
+                step.feed("image", &image).expect("an input");
+            }
+            let pools = [1, 3].map(|threads| {
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .expect("threads")
+            });
+            let names = steps[0].plan.accumulate.clone();
+            for (at, scheduled) in names.iter().enumerate() {
+                for (step, pool) in steps.iter().zip(&pools) {
+                    pool.install(|| step.accumulate[at].run(step.storage.memory(), &step.launch));
+                }
+                for buffer in scheduled.kernel.writes() {
+                    let [one, three] = [0, 1].map(|s: usize| steps[s].storage.get(buffer));
+                    assert!(
+                        one.iter()
+                            .zip(three)
+                            .all(|(a, b)| a.to_bits() == b.to_bits()),
+                        "buffer {buffer} of kernel {at}, {}: {:#?}",
+                        scheduled.origin,
+                        scheduled.kernel
+                    );
+                }
+            }
+        }
+    }
+}

@@ -148,6 +148,7 @@ fn rows_of_kept(axes: &Axes, budget: usize) -> Nest {
         dims: axes.dims.clone(),
         tile,
         row: kept.start,
+        cut: false,
     }
 }
 
@@ -162,6 +163,7 @@ fn rows_of_reduced(axes: &Axes, budget: usize) -> Nest {
         dims: axes.dims.clone(),
         tile,
         row: reduced.start,
+        cut: false,
     }
 }
 

@@ -97,7 +97,7 @@ fn loops(nest: &Nest, from: &[usize], to: &[usize]) -> Vec<Loop> {
         // Sizes of inner axes are fixed where the tile spans them; the outermost may vary from box to box.
         if let Some(inner) = loops.last_mut() {
             let size: usize = nest.tile[inner.axes.clone()].iter().product();
-            let spanned = inner.axes.clone().all(|i| nest.tile[i] == nest.dims[i]);
+            let spanned = inner.axes.clone().all(|i| nest.spans(i));
             if spanned && from[a] == size * inner.from && to[a] == size * inner.to {
                 inner.axes.start = a;
                 continue;
@@ -202,6 +202,7 @@ mod tests {
             dims: dims.to_vec(),
             tile: tile.to_vec(),
             row: dims.len() - 1,
+            cut: false,
         };
         let reach = |strides: &[usize]| -> usize {
             strides

@@ -33,7 +33,7 @@ impl Draw {
             let position = positions[a] as u64;
             if let Some(inner) = outer.last_mut() {
                 let size: usize = nest.tile[inner.axes.clone()].iter().product();
-                let spanned = inner.axes.clone().all(|i| nest.tile[i] == nest.dims[i]);
+                let spanned = inner.axes.clone().all(|i| nest.spans(i));
                 if spanned && position == size as u64 * inner.position && to[a] == size * inner.to {
                     inner.axes.start = a;
                     continue;

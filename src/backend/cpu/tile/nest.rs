@@ -63,6 +63,8 @@ pub struct Nest {
     pub tile: Vec<usize>,
     /// First of the row axes.
     pub row: usize,
+    /// Whether a part of the nest may have less of a row than a box spans.
+    pub cut: bool,
 }
 
 /// One box of a nest.
@@ -76,6 +78,11 @@ impl Nest {
     /// Rows of a full box.
     pub fn rows(&self) -> usize {
         self.tile[..self.row].iter().product()
+    }
+
+    /// Whether every box has all of an axis.
+    pub fn spans(&self, axis: usize) -> bool {
+        self.tile[axis] == self.dims[axis] && !(self.cut && axis >= self.row)
     }
 
     /// Elements in each row of a full box.
@@ -198,6 +205,7 @@ mod tests {
             dims: vec![3, 10, 7],
             tile: vec![1, 4, 7],
             row: 2,
+            cut: false,
         };
         let whole = nest.whole();
         let mut seen = vec![0; 210];
