@@ -283,36 +283,37 @@ fn largest_that_fits(
     options: &Options,
 ) -> Result<Program, CompileError> {
     let budget = options.memory.unwrap_or(DEFAULT_MEMORY);
-    // Only the program that is kept is listed: the others are measured.
-    let quiet = Options {
-        micro_batch: None,
-        memory: None,
-        keep: options.keep,
-        listings: false,
-    };
-    let memory =
-        |micro_batch| train_program(recipe, library, &quiet, micro_batch).map(|p| p.cost.memory());
-    let divisors: Vec<usize> = (1..=recipe.train.batch)
+    let mut divisors: Vec<usize> = (1..=recipe.train.batch)
         .filter(|d| recipe.train.batch.is_multiple_of(*d))
         .collect();
-    // The arena grows by the image: two measurements foretell all others, and what they foretell is then tried.
-    let mut chosen = 0;
-    if let [first, second, ..] = divisors[..] {
-        let (small, large) = (memory(first)?, memory(second)?);
-        let per_image = large.saturating_sub(small) / (second - first) as u64;
-        let foretold = |d: usize| small + per_image * (d - first) as u64;
-        chosen = divisors
-            .iter()
-            .rposition(|&d| foretold(d) <= budget)
-            .unwrap_or(0);
-    }
+    // One image at a time is rarely what is kept: it is measured, not listed.
+    let quiet = Options {
+        listings: false,
+        ..*options
+    };
+    let mut best = train_program(recipe, library, &quiet, 1)?;
     loop {
-        let program = train_program(recipe, library, options, divisors[chosen])?;
-        if chosen == 0 || program.cost.memory() <= budget {
-            return Ok(program);
+        // Some of the arena does not grow with the images: what one takes is rather overstated, and what is foretold fits.
+        let Cost { arena, state, .. } = best.cost;
+        let per_image = arena.div_ceil(best.micro_batch as u64);
+        let foretold = |d: &usize| state + per_image * *d as u64;
+        let larger = divisors
+            .iter()
+            .rposition(|d| *d > best.micro_batch && foretold(d) <= budget);
+        let Some(larger) = larger else {
+            break;
+        };
+        let program = train_program(recipe, library, options, divisors[larger])?;
+        if program.cost.memory() <= budget {
+            best = program;
+        } else {
+            divisors.truncate(larger);
         }
-        chosen -= 1;
     }
+    if options.listings && best.listings.is_none() {
+        return train_program(recipe, library, options, best.micro_batch);
+    }
+    Ok(best)
 }
 
 fn cost(plan: &Plan, nodes: usize) -> Cost {

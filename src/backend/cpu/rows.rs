@@ -76,6 +76,9 @@ impl CompiledRows {
         rows: Range<usize>,
         columns: Range<usize>,
     ) {
+        if rows.is_empty() || columns.is_empty() {
+            return;
+        }
         let nest = &self.program.nest;
         let mut block = nest.whole();
         // An axis of one element is not in the nest, and then the range says nothing.
