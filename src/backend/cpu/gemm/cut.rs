@@ -32,6 +32,9 @@ const MOST_ROWS: usize = 576;
 /// Elements of `c` that stay in the second cache until the epilogue reads them.
 const FINISHED: usize = 96 * 1024;
 
+/// As many where rows stay whole: some then come from the third cache, but `b` is packed anew for fewer blocks.
+const FINISHED_ROWS: usize = 320 * 1024;
+
 /// Where there are fewer blocks than this, long sums are split, so that many threads find work. A function of the shape: the
 /// order in which terms are added must not depend on the threads.
 const FEW_BLOCKS: usize = 16;
@@ -58,7 +61,7 @@ impl Problem {
         let row_tiles = self.m.div_ceil(tile.rows).max(1);
         let column_tiles = self.n.div_ceil(tile.columns).max(1);
         let most_rows = match self.whole_rows {
-            true => (FINISHED / self.n.max(1)).clamp(4 * tile.rows, MOST_ROWS),
+            true => (FINISHED_ROWS / self.n.max(1)).clamp(4 * tile.rows, MOST_ROWS),
             false => MOST_ROWS,
         };
         let fewest = self.m.div_ceil(most_rows).max(1);
