@@ -8,8 +8,9 @@ use crate::{
     ir::{Graph, print::print},
     language::library::Library,
     optimizer,
+    pace::Pace,
     passes::{self, BEFORE_GRADIENT, PASSES},
-    plan::{self, Plan},
+    plan::{self, Plan, work::Asked},
     recipe::Recipe,
     train::step::{Part, Step, StepError},
 };
@@ -48,6 +49,9 @@ pub struct Program {
     /// Runs per optimizer step.
     pub accumulations: usize,
     pub cost: Cost,
+    /// What the kernels of a micro-batch ask for, and those of an update.
+    pub accumulate: Vec<Asked>,
+    pub apply: Vec<Asked>,
     pub listings: Option<Listings>,
 }
 
@@ -177,6 +181,11 @@ impl Program {
         Diagnostics::unless(unfed.collect(), ())
     }
 
+    /// Seconds of an optimizer step at this pace: every micro-batch and the update.
+    pub fn seconds(&self, pace: &Pace) -> f64 {
+        self.accumulations as f64 * pace.total(&self.accumulate) + pace.total(&self.apply)
+    }
+
     /// Hands the graph to a backend; the weights start as the recipe says.
     ///
     /// # Errors
@@ -234,6 +243,7 @@ fn train_program(
         plan: plan::print::print(&plan),
     });
     let cost = cost(&plan, nodes);
+    let (accumulate, apply) = (plan.asked(&plan.accumulate), plan.asked(&plan.apply));
     Ok(Program {
         graph,
         weights,
@@ -243,6 +253,8 @@ fn train_program(
         micro_batch,
         accumulations,
         cost,
+        accumulate,
+        apply,
         listings,
     })
 }

@@ -12,6 +12,7 @@ pub mod listing;
 pub mod machine;
 pub mod masks;
 pub mod optimizer;
+pub mod pace;
 pub mod passes;
 pub mod plan;
 pub mod random;

@@ -5,10 +5,11 @@ mod outline;
 use crate::{
     compile::Program,
     diagnostic::Diagnostic,
+    pace::Pace,
     recipe::{Images, Recipe, ScheduleName},
     text::{
         columns::{Align, columns},
-        units::{bytes, flops, grouped, seconds},
+        units::{bytes, duration, flops, grouped, lasting, seconds},
     },
     train::schedule::{Rates, ScheduleConfig},
 };
@@ -37,6 +38,8 @@ pub struct Summary {
     pub backend: String,
     pub data: Data,
     pub compile_seconds: f64,
+    /// How long a step takes here; `null` where the backend does not tell.
+    pub prediction: Option<Prediction>,
     /// What is legal and doubtful.
     pub warnings: Vec<Diagnostic>,
 }
@@ -76,6 +79,17 @@ pub struct Kernels {
     pub kernels: usize,
 }
 
+/// Foretold from the pace of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Prediction {
+    pub threads: usize,
+    pub step_seconds: f64,
+    pub images_per_second: f64,
+    /// Of all epochs over so many images: those there are, or a million where a folder is not counted.
+    pub images: usize,
+    pub run_seconds: f64,
+}
+
 /// Rates as the optimizer sees them, scaled to the batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LearningRate {
@@ -98,7 +112,13 @@ pub struct Data {
 
 impl Summary {
     /// Compiling took so many seconds; the backend is named only.
-    pub fn new(recipe: &Recipe, program: &Program, backend: &str, compile_seconds: f64) -> Self {
+    pub fn new(
+        recipe: &Recipe,
+        program: &Program,
+        backend: &str,
+        compile_seconds: f64,
+        pace: Option<&Pace>,
+    ) -> Self {
         let cost = &program.cost;
         Self {
             recipe: recipe.name.clone(),
@@ -129,8 +149,26 @@ impl Summary {
                 },
             },
             compile_seconds,
+            prediction: pace.map(|pace| prediction(recipe, program.seconds(pace))),
             warnings: program.warnings.clone(),
         }
+    }
+}
+
+fn prediction(recipe: &Recipe, step_seconds: f64) -> Prediction {
+    const MILLION: usize = 1_000_000;
+    let images = match recipe.data.images {
+        Images::Synthetic => recipe.data.count,
+        Images::Folder(_) => MILLION,
+    };
+    // A batch that an epoch does not fill is left out.
+    let steps = (images / recipe.train.batch).max(1) as f64 * recipe.train.epochs;
+    Prediction {
+        threads: rayon::current_num_threads(),
+        step_seconds,
+        images_per_second: recipe.train.batch as f64 / step_seconds,
+        images,
+        run_seconds: steps * step_seconds,
     }
 }
 
@@ -202,14 +240,33 @@ impl Summary {
             ("memory", memory),
             ("batch", batch),
             ("kernels", kernels),
+            ("time", self.time()),
             ("rate", self.learning_rate.to_string()),
             ("data", self.data.to_string()),
             ("backend", self.backend.clone()),
             ("compiled", format!("in {}", seconds(self.compile_seconds))),
         ];
+        let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
         facts
             .map(|(key, value)| vec![key.to_owned(), value])
-            .to_vec()
+            .collect()
+    }
+
+    fn time(&self) -> String {
+        let Some(foretold) = self.prediction else {
+            return String::new();
+        };
+        let epochs = match self.learning_rate.epochs {
+            1.0 => "1 epoch".to_owned(),
+            many => format!("{many} epochs"),
+        };
+        format!(
+            "about {} per step here, {:.1} images/s: {} for {epochs} of {} images",
+            lasting(foretold.step_seconds),
+            foretold.images_per_second,
+            duration(foretold.run_seconds),
+            grouped(foretold.images),
+        )
     }
 }
 

@@ -5,9 +5,11 @@ pub mod reference;
 
 use crate::{
     ir::Graph,
+    pace::{self, Pace},
     plan,
     train::step::{Step, StepError},
 };
+use serde::Serialize;
 
 /// What turns a compiled graph into a step that runs.
 pub trait Backend {
@@ -22,6 +24,36 @@ pub trait Backend {
     /// # Errors
     /// Where the machine lacks what the backend needs.
     fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError>;
+
+    /// What the machine can do at most, measured now, in about a tenth of a second. `None` where the backend cannot tell.
+    fn ceiling(&self) -> Option<Ceiling> {
+        None
+    }
+
+    /// How fast the kernels of this backend are here, measured now, in about a tenth of a second. `None` where the backend
+    /// cannot tell.
+    ///
+    /// # Errors
+    /// Where the machine lacks what the backend needs.
+    fn pace(&self) -> Result<Option<Pace>, StepError> {
+        Ok(None)
+    }
+}
+
+/// What no kernel surpasses on all threads together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Ceiling {
+    /// Floating-point operations per second of multiply-adds (two each) on numbers in registers.
+    pub flops: f64,
+    /// Bytes per second, read and written, of a copy that no cache holds.
+    pub bandwidth: f64,
+}
+
+impl Ceiling {
+    /// The least time for a kernel's products or bytes, whichever takes longer.
+    pub fn seconds(&self, work: &plan::Work) -> f64 {
+        (work.flops as f64 / self.flops).max(work.bytes as f64 / self.bandwidth)
+    }
 }
 
 /// Every backend, the default first.
@@ -45,6 +77,14 @@ impl Backend for Cpu {
 
     fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {
         Ok(Box::new(cpu::CpuStep::new(plan::lower(&graph))?))
+    }
+
+    fn ceiling(&self) -> Option<Ceiling> {
+        Some(cpu::ceiling())
+    }
+
+    fn pace(&self) -> Result<Option<Pace>, StepError> {
+        Pace::measure(&mut cpu::CpuStep::new(pace::samples())?)
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! build/swin_b/recipe.yaml    the resolved recipe
 //! build/swin_b/graph.txt      behind elaboration; gradient.txt, fused.txt and plan.txt follow
+//! build/machine.json          how fast this machine is: pace.rs
 //! build/last.json             what was compiled last in this directory, and from which texts
 //! ```
 
@@ -25,7 +26,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FOLDER: &str = "build";
+pub const FOLDER: &str = "build";
 const LAST: &str = "build/last.json";
 const RECIPE: &str = "recipe.yaml";
 

@@ -4,8 +4,9 @@ use super::{
     Outcome,
     arguments::{self, BackendArgument, Sets},
     build,
+    failure::Failure,
     job::Job,
-    screen,
+    pace, screen,
 };
 use clap::{Args, ValueEnum};
 use mimc::{compile::Listings, summary::Summary};
@@ -81,18 +82,20 @@ pub fn run(arguments: Arguments) -> Outcome {
     let files = build::write(&job, &compiled, &listings, &folder)?;
 
     let resolved = || compiled.recipe.to_yaml();
-    let summary = || {
-        Summary::new(
+    let summary = || -> Result<Summary, Failure> {
+        let pace = pace::pace_kept(job.backend())?;
+        Ok(Summary::new(
             &compiled.recipe,
             &compiled.program,
             &job.backend,
             compiled.seconds,
-        )
+            pace.as_ref(),
+        ))
     };
     match arguments.emit {
         Some(stage) => screen::print(stage.text(&listings, resolved))?,
         None if arguments.json => screen::print_json(&Document {
-            summary: &summary(),
+            summary: &summary()?,
             folder: &folder,
             files: &files,
         })?,
@@ -101,7 +104,7 @@ pub fn run(arguments: Arguments) -> Outcome {
             let next = "mimc run";
             screen::print(format_args!(
                 "{}written   {folder}: {files}\nnext      {next}\n",
-                summary()
+                summary()?
             ))?;
         }
     }

@@ -8,6 +8,7 @@ mod data;
 mod failure;
 mod job;
 mod memory;
+mod pace;
 mod recipes;
 mod run;
 mod screen;

@@ -6,7 +6,7 @@ use super::{
     build::{self, Last},
     failure::Failure,
     job::{Compiled, Job, origin},
-    memory, screen,
+    memory, pace, screen,
 };
 use clap::{Args, value_parser};
 use mimc::{
@@ -16,7 +16,7 @@ use mimc::{
     recipe::{Images, Recipe},
     text::{
         columns::{Align, columns},
-        units::{grouped, seconds},
+        units::{grouped, lasting, seconds},
     },
     train::{
         checkpoint,
@@ -95,8 +95,11 @@ pub fn run(arguments: Arguments) -> Outcome {
         ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
     arguments.threads.start()?;
+    let pace = pace::pace(job.backend())?;
+    let foretold = pace.map(|pace| compiled.program.seconds(&pace));
+    let batch = compiled.recipe.train.batch;
     let summary = start(&run, compiled, job.backend())?;
-    screen::print(told(&summary, &run))?;
+    screen::print(told(&summary, &run, batch, foretold))?;
     Ok(ExitCode::from(if summary.interrupted {
         STOPPED
     } else {
@@ -217,7 +220,7 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
     Ok(train(run, programs, &stop, &mut progress)?)
 }
 
-fn told(summary: &Summary, run: &Run) -> String {
+fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> String {
     let Summary { step, total, .. } = summary;
     let mut text = match summary.interrupted {
         true => format!("stopped behind step {step} of {total}; --resume goes on"),
@@ -240,6 +243,16 @@ fn told(summary: &Summary, run: &Run) -> String {
         Some(vec![(*what).to_owned(), path.display().to_string()])
     });
     let mut rows: Vec<_> = rows.collect();
+    if let (Some(foretold), 1..) = (foretold, summary.images) {
+        let step = summary.seconds * batch as f64 / summary.images as f64;
+        let more = 100.0 * (step / foretold - 1.0);
+        let told = format!(
+            "{} per step, {} were foretold: {more:+.0} %",
+            lasting(step),
+            lasting(foretold)
+        );
+        rows.push(vec!["time".to_owned(), told]);
+    }
     if summary.unreadable > 0 {
         let (count, path) = (grouped(summary.unreadable), run.output.unreadable());
         let told = format!("{count} images passed over: {}", path.display());

@@ -5,11 +5,13 @@ pub mod kernel;
 mod layout;
 mod lower;
 pub mod print;
+pub mod work;
 
 use std::sync::Arc;
 
 pub use kernel::{Access, Kernel};
 pub use lower::lower;
+pub use work::Work;
 
 /// Index into [`Plan::buffers`].
 pub type BufferId = usize;

@@ -39,6 +39,15 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// `2.4 s`, and from a minute on `3m 05s`
+pub fn lasting(time: f64) -> String {
+    if time < 60.0 {
+        seconds(time)
+    } else {
+        duration(time)
+    }
+}
+
 /// `42s`, `3m 05s`, `2h 07m`, `4d 11h`
 pub fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
@@ -104,6 +113,7 @@ mod tests {
     fn durations_have_two_parts() {
         let told = [41.6, 185.0, 7620.0, 385_200.0].map(duration);
         assert_eq!(told, ["42s", "3m 05s", "2h 07m", "4d 11h"]);
+        assert_eq!([2.44, 185.0].map(lasting), ["2.4 s", "3m 05s"]);
     }
 
     #[test]

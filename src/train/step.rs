@@ -1,7 +1,8 @@
 //! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
 
 use super::signals::Stop;
-use crate::random::Key;
+use crate::{plan::Work, random::Key};
+use std::sync::Arc;
 
 /// A compiled training step: forward, backward and update of one model.
 pub trait Step {
@@ -50,6 +51,16 @@ pub trait Step {
         let _ = stop;
     }
 
+    /// Measures every kernel from now on, from zero. `false` where the backend cannot: then [`Step::kernel_times`] stays empty.
+    fn time_kernels(&mut self) -> bool {
+        false
+    }
+
+    /// What each kernel took since [`Step::time_kernels`], in the order they run.
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        Vec::new()
+    }
+
     /// A named output of the last [`Step::accumulate`]: `loss`, `decoder` `[micro, 3, size, size]`, `mask`, or an
     /// activation that was kept on request.
     ///
@@ -78,6 +89,20 @@ impl WeightInfo {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// How long one kernel has run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KernelTime {
+    /// The word for its kind: `gemm`, `rows`, `attention`.
+    pub label: &'static str,
+    /// `encoder.layers.0.blocks.1.attn.qkv`; a gradient ends in `'`.
+    pub origin: Arc<str>,
+    /// Of one run.
+    pub work: Work,
+    pub runs: u32,
+    /// Of all runs.
+    pub seconds: f64,
 }
 
 /// The tensors that belong to one weight, all of its shape.

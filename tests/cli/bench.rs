@@ -57,3 +57,58 @@ fn threads_are_as_many_as_asked_for() {
     assert_eq!(threads(&[], "5"), 5);
     assert_eq!(threads(&["--threads", "0"], "0"), cores);
 }
+
+#[test]
+fn a_profile_tells_where_the_time_goes_and_a_ceiling_what_there_was_to_reach() {
+    let desk = Desk::new();
+    let bench = ["bench", "tiny", "--steps", "2", "--profile", "--ceiling"];
+    let json = desk.good(&[&bench[..], &["--json"]].concat()).json();
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let profile = &json["profile"];
+    let whole = number(&profile["seconds"]);
+    for sorted in ["kinds", "parts", "kernels"] {
+        let entries = profile[sorted].as_array().expect("a list");
+        let seconds: Vec<f64> = entries
+            .iter()
+            .map(|entry| number(&entry["seconds"]))
+            .collect();
+        let sum: f64 = seconds.iter().sum();
+        assert!(
+            (sum / whole - 1.0).abs() < 1e-9,
+            "{sum} of {whole}: {profile}"
+        );
+        assert!(seconds.is_sorted_by(|a, b| a >= b), "{seconds:?}");
+        assert!(
+            entries
+                .iter()
+                .all(|entry| number(&entry["of_ceiling"]) >= 0.0)
+        );
+    }
+    assert!(whole <= 1.01 * number(&json["step_s"]).max(number(&json["first_step_s"])));
+    let names = |list: &Value| -> Vec<String> {
+        let entries = list.as_array().expect("a list").iter();
+        entries
+            .map(|e| e["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    let kinds = names(&profile["kinds"]);
+    for kind in ["gemm", "attention", "attention'", "adamw"] {
+        assert!(kinds.contains(&kind.to_owned()), "{kind} in {kinds:?}");
+    }
+    let parts = names(&profile["parts"]);
+    assert!(parts.iter().any(|part| part.ends_with(".*'")), "{parts:?}");
+    assert!(number(&json["ceiling"]["gflop_per_s"]) > number(&json["gflop_per_s"]));
+
+    let text = desk.good(&bench).out;
+    for heading in ["the machine: ", "\nkind ", "\npart ", "\nkernel "] {
+        assert!(text.contains(heading), "{heading:?} in {text}");
+    }
+    let reference = ["bench", "tiny", "--backend", "reference"];
+    let wrong = desk.mimc(&[&reference[..], &["--profile"]].concat());
+    assert_eq!(wrong.code, Some(1));
+    let wrong = wrong.err;
+    assert!(
+        wrong.contains("`reference` does not time its kernels"),
+        "{wrong}"
+    );
+}

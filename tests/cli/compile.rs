@@ -159,3 +159,46 @@ fn a_reader_that_leaves_is_no_failure() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn the_time_is_foretold_from_a_pace_that_is_measured_once() {
+    let desk = Desk::new();
+    let foretold = || desk.good(&["compile", "tiny", "--json"]).json()["prediction"].clone();
+    let first = foretold();
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let step = number(&first["step_seconds"]);
+    assert!(step > 0.0);
+    assert_eq!(number(&first["images_per_second"]), 4.0 / step);
+    // Eight images in batches of four, ten times.
+    assert!((number(&first["run_seconds"]) / (20.0 * step) - 1.0).abs() < 1e-9);
+    let again = number(&foretold()["step_seconds"]);
+    assert!((again / step - 1.0).abs() < 1e-12, "measured once");
+
+    // A pace of another machine, or a damaged one, does not count.
+    let kept = desk.read("build/machine.json");
+    let fast = kept
+        .replace("\"bandwidth\": ", "\"bandwidth\": 9")
+        .replace("\"flops\": ", "\"flops\": 9");
+    desk.write("build/machine.json", &fast);
+    assert!(number(&foretold()["step_seconds"]) < step);
+    desk.write(
+        "build/machine.json",
+        &fast.replace("\"threads\": ", "\"threads\": 9"),
+    );
+    foretold();
+    assert!(desk.read("build/machine.json") != fast.replace("\"threads\": ", "\"threads\": 9"));
+    desk.write("build/machine.json", "{");
+    foretold();
+    assert!(desk.read("build/machine.json").contains("pace"));
+
+    assert_eq!(
+        desk.good(&["compile", "tiny", "--backend", "reference", "--json"])
+            .json()["prediction"],
+        serde_json::Value::Null
+    );
+    let told = desk.good(&["run", "tiny", "--steps", "3"]).out;
+    assert!(
+        told.contains("per step") && told.contains("were foretold"),
+        "{told}"
+    );
+}

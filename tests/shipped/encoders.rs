@@ -19,7 +19,7 @@ fn summary(recipe: &Recipe) -> Summary {
     };
     let program = compile(recipe, &Library::new(&[]), &options);
     let program = program.unwrap_or_else(|error| panic!("{}: {error}", recipe.name));
-    Summary::new(recipe, &program, "cpu", 0.0)
+    Summary::new(recipe, &program, "cpu", 0.0, None)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The CPU backend: all cores, f32, kernels dispatched at run time to the best instructions the processor has.
 
 pub mod attention;
+mod ceiling;
 pub mod fold;
 pub mod gemm;
 mod math;
@@ -17,6 +18,7 @@ use crate::{
     random::Key,
 };
 
+pub use ceiling::ceiling;
 pub use memory::Memory;
 pub use step::CpuStep;
 

@@ -8,9 +8,10 @@ use crate::{
     random::Key,
     train::{
         signals::Stop,
-        step::{Draw, Part, Step, StepError, WeightInfo},
+        step::{Draw, KernelTime, Part, Step, StepError, WeightInfo},
     },
 };
+use std::time::{Duration, Instant};
 
 /// A compiled step whose kernels are prepared and whose memory is allocated.
 pub struct CpuStep {
@@ -19,12 +20,21 @@ pub struct CpuStep {
     weights: Vec<WeightInfo>,
     accumulate: Vec<Box<dyn Run>>,
     apply: Vec<Box<dyn Run>>,
+    /// Of every kernel of both programs, while they are measured.
+    times: Option<Vec<Time>>,
     /// Of the last micro-batch; the update draws nothing.
     launch: Launch,
     /// Inputs of a micro-batch that nobody has fed yet.
     unfed: Vec<String>,
     /// Ends a micro-batch between two kernels.
     stop: Stop,
+}
+
+/// What a kernel took so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Time {
+    runs: u32,
+    spent: Duration,
 }
 
 impl CpuStep {
@@ -59,6 +69,7 @@ impl CpuStep {
             weights: plan.weights.iter().map(info).collect(),
             accumulate: ready(&plan.accumulate),
             apply: ready(&plan.apply),
+            times: None,
             storage,
             plan,
             launch: Launch {
@@ -81,6 +92,21 @@ impl CpuStep {
             Part::FirstMoment => training.map(|t| t.first_moment),
             Part::SecondMoment => training.map(|t| t.second_moment),
         }
+    }
+
+    /// Runs kernel `at` of both programs together.
+    fn run(&mut self, at: usize) {
+        let kernel = match at.checked_sub(self.accumulate.len()) {
+            None => &self.accumulate[at],
+            Some(at) => &self.apply[at],
+        };
+        let Some(times) = &mut self.times else {
+            return kernel.run(self.storage.memory(), &self.launch);
+        };
+        let started = Instant::now();
+        kernel.run(self.storage.memory(), &self.launch);
+        times[at].spent += started.elapsed();
+        times[at].runs += 1;
     }
 
     fn scalar(&self, output: &str) -> Result<f32, StepError> {
@@ -145,11 +171,11 @@ impl Step for CpuStep {
             key: draw.key(),
             first_sample: draw.first_sample,
         };
-        for kernel in &self.accumulate {
+        for kernel in 0..self.accumulate.len() {
             if self.stop.requested() {
                 return Err(StepError::Interrupted);
             }
-            kernel.run(self.storage.memory(), &self.launch);
+            self.run(kernel);
         }
         self.scalar(roots::LOSS)
     }
@@ -164,14 +190,33 @@ impl Step for CpuStep {
         for (name, value) in optimizer::scalars(betas, lr, update) {
             self.feed(name, &[value])?;
         }
-        for kernel in &self.apply {
-            kernel.run(self.storage.memory(), &self.launch);
+        for kernel in 0..self.apply.len() {
+            self.run(self.accumulate.len() + kernel);
         }
         self.scalar(roots::GRADIENT_NORM)
     }
 
     fn end_early_on(&mut self, stop: &Stop) {
         self.stop = stop.clone();
+    }
+
+    fn time_kernels(&mut self) -> bool {
+        let kernels = self.accumulate.len() + self.apply.len();
+        self.times = Some(vec![Time::default(); kernels]);
+        true
+    }
+
+    fn kernel_times(&self) -> Vec<KernelTime> {
+        let kernels = self.plan.accumulate.iter().chain(&self.plan.apply);
+        let told = |(scheduled, time): (&Scheduled, &Time)| KernelTime {
+            label: scheduled.kernel.label(),
+            origin: scheduled.origin.clone(),
+            work: scheduled.work(&self.plan),
+            runs: time.runs,
+            seconds: time.spent.as_secs_f64(),
+        };
+        let times = self.times.iter().flatten();
+        kernels.zip(times).map(told).collect()
     }
 
     fn output(&self, name: &str) -> Result<Vec<f32>, StepError> {

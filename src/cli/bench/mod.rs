@@ -1,5 +1,7 @@
 //! `mimc bench`: seconds per training step.
 
+mod profile;
+
 use super::{
     Outcome,
     arguments::{BackendArgument, Sets, Threads},
@@ -9,12 +11,14 @@ use super::{
 };
 use clap::{Args, value_parser};
 use mimc::{
+    backend::{Backend, Ceiling},
     compile::{CHANNELS, Options, compile, load},
     random::Key,
     recipe::Recipe,
     text::units,
     train::step::{Draw, Step, StepError},
 };
+use profile::Profile;
 use serde::Serialize;
 use std::{fs, process::ExitCode, time::Instant};
 
@@ -35,6 +39,12 @@ pub struct Arguments {
     /// Steps made before, besides the first
     #[arg(long, value_name = "N", default_value_t = 2)]
     warmup: u32,
+    /// Tell where the time goes: by kind of kernel, by part of the model, by kernel
+    #[arg(long)]
+    profile: bool,
+    /// Measure what the machine can do at most, just before the steps, and set every figure beside it
+    #[arg(long)]
+    ceiling: bool,
     #[command(flatten)]
     backend: BackendArgument,
     #[command(flatten)]
@@ -68,6 +78,19 @@ struct Document {
     peak_gb: Option<f64>,
     parameters: usize,
     compile_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceiling: Option<Measured>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
+}
+
+/// What the machine can do at most, on the threads that compute.
+#[derive(Serialize)]
+struct Measured {
+    gflop_per_s: f64,
+    gb_per_s: f64,
+    /// Of the multiply-adds, what the step reached, from 0 to 1.
+    share_of_flops: f64,
 }
 
 /// A rate that moves weights without ruining them.
@@ -96,11 +119,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let mut step = program.prepare(backend, recipe.train.seed)?;
     let compile_s = started.elapsed().as_secs_f64();
 
+    if arguments.profile && !step.time_kernels() {
+        let message = format!("the backend `{}` does not time its kernels", backend.name());
+        return Err(StepError::Backend(message).into());
+    }
     feed(&mut *step, batch as usize, &recipe)?;
-    let times = measure(&mut *step, &recipe, arguments)?;
-    let (first, measured) = (times[0], &times[1 + arguments.warmup as usize..]);
-    let median = median(measured);
+    let ceiling = ceiling(backend, arguments.ceiling)?;
+    let (first, measured) = measure(&mut *step, &recipe, arguments)?;
+    let median = median(&measured);
     let gflop = flops as f64 / 1e9;
+    let gflop_per_s = gflop * f64::from(batch) / median;
+    let profile = || Profile::new(&step.kernel_times(), arguments.steps, ceiling);
     let document = Document {
         peer: concat!("mimc ", env!("CARGO_PKG_VERSION")).to_owned(),
         model: recipe.name.clone(),
@@ -113,10 +142,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
         step_min_s: round(measured.iter().copied().fold(f64::INFINITY, f64::min), 4),
         images_per_s: round(f64::from(batch) / median, 2),
         gflop_per_image: round(gflop, 1),
-        gflop_per_s: round(gflop * f64::from(batch) / median, 1),
+        gflop_per_s: round(gflop_per_s, 1),
         peak_gb: peak_bytes().map(|bytes| round(bytes as f64 / 1e9, 2)),
         parameters,
         compile_s: round(compile_s, 3),
+        ceiling: ceiling.map(|ceiling| Measured {
+            gflop_per_s: round(ceiling.flops / 1e9, 1),
+            gb_per_s: round(ceiling.bandwidth / 1e9, 1),
+            share_of_flops: round(gflop_per_s * 1e9 / ceiling.flops, 3),
+        }),
+        profile: arguments.profile.then(profile),
     };
     if !arguments.json {
         screen::print(document.told())?;
@@ -136,25 +171,45 @@ fn feed(step: &mut dyn Step, batch: usize, recipe: &Recipe) -> Result<(), StepEr
     step.feed("image", &images)
 }
 
-/// Seconds of the first step, those to warm up, and those that count.
+fn ceiling(backend: &dyn Backend, wanted: bool) -> Result<Option<Ceiling>, StepError> {
+    if !wanted {
+        return Ok(None);
+    }
+    let name = backend.name();
+    let untold = || StepError::Backend(format!("the backend `{name}` knows no ceiling"));
+    backend.ceiling().map(Some).ok_or_else(untold)
+}
+
+/// Seconds of the first step, and of those that count.
 fn measure(
     step: &mut dyn Step,
     recipe: &Recipe,
     arguments: &Arguments,
-) -> Result<Vec<f64>, StepError> {
-    let steps = 1 + arguments.warmup + arguments.steps;
-    let mut times = Vec::new();
-    for at in 0..u64::from(steps) {
+) -> Result<(f64, Vec<f64>), StepError> {
+    let mut update = 0;
+    let mut timed = |step: &mut dyn Step| -> Result<f64, StepError> {
         let started = Instant::now();
         step.accumulate(Draw {
             seed: recipe.train.seed,
-            step: at,
+            step: update,
             first_sample: 0,
         })?;
-        step.apply(RATE, at + 1)?;
-        times.push(started.elapsed().as_secs_f64());
+        update += 1;
+        step.apply(RATE, update)?;
+        Ok(started.elapsed().as_secs_f64())
+    };
+    let first = timed(step)?;
+    for _ in 0..arguments.warmup {
+        timed(step)?;
     }
-    Ok(times)
+    if arguments.profile {
+        // What ran until now was the start.
+        step.time_kernels();
+    }
+    let measured = (0..arguments.steps)
+        .map(|_| timed(step))
+        .collect::<Result<_, _>>()?;
+    Ok((first, measured))
 }
 
 fn median(times: &[f64]) -> f64 {
@@ -194,7 +249,7 @@ impl Document {
             Some(peak) => format!(", {peak} GB at the peak"),
             None => String::new(),
         };
-        format!(
+        let step = format!(
             "{model}, batch {batch}, {device}, {}: {step_s} s per step ({step_min_s} at best), {images_per_s} images/s\n\
              {} GFLOP per image, {} GFLOP/s{peak}; {} parameters, compiled in {} s\n",
             match threads {
@@ -205,6 +260,19 @@ impl Document {
             self.gflop_per_s,
             units::grouped(self.parameters),
             self.compile_s,
-        )
+        );
+        let ceiling = self.ceiling.as_ref().map_or(String::new(), |ceiling| {
+            format!(
+                "the machine: {} GFLOP/s of multiply-adds, {} GB/s; the step reaches {:.1} % of the multiply-adds\n",
+                ceiling.gflop_per_s,
+                ceiling.gb_per_s,
+                100.0 * ceiling.share_of_flops
+            )
+        });
+        let profile = self
+            .profile
+            .as_ref()
+            .map_or(String::new(), |profile| format!("\n{}\n", profile.told()));
+        step + &ceiling + &profile
     }
 }

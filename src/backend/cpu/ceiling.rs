@@ -1,0 +1,81 @@
+//! What the processor can do at most: multiply-adds on registers, and copies that no cache holds.
+
+use super::gemm::isa::{Isa, Level, Make};
+use crate::backend::Ceiling;
+use rayon::prelude::*;
+use std::{hint::black_box, time::Instant};
+
+/// The best of several short runs on all threads of the current rayon pool.
+pub fn ceiling() -> Ceiling {
+    let threads = rayon::current_num_threads();
+    Ceiling {
+        flops: Level::best().make(MultiplyAdds { threads }),
+        bandwidth: bandwidth(threads),
+    }
+}
+
+/// Each is a few milliseconds: short beside the time for which a clock holds, long beside the start of a thread.
+const RUNS: usize = 8;
+
+/// The best rate of [`RUNS`], where one run does so much.
+fn best(much: f64, mut run: impl FnMut()) -> f64 {
+    let rate = |_| {
+        let started = Instant::now();
+        run();
+        much / started.elapsed().as_secs_f64()
+    };
+    (0..RUNS).map(rate).fold(0.0, f64::max)
+}
+
+struct MultiplyAdds {
+    threads: usize,
+}
+
+/// Sums that do not wait for one another: more than two units with a latency of five keep going, and few enough to stay in
+/// sixteen registers.
+const SUMS: usize = 12;
+
+impl Make for MultiplyAdds {
+    type Output = f64;
+
+    fn make<S: Isa>(self, simd: S) -> f64 {
+        const STEPS: usize = 500_000;
+        let flops = 2 * self.threads * STEPS * SUMS * S::F32_LANES;
+        best(flops as f64, || {
+            (0..self.threads)
+                .into_par_iter()
+                .for_each(|_| multiply_adds(simd, STEPS));
+        })
+    }
+}
+
+fn multiply_adds<S: Isa>(simd: S, steps: usize) {
+    simd.compiled(
+        #[inline(always)]
+        || {
+            let factor = black_box(simd.splat_f32s(0.999));
+            let term = black_box(simd.splat_f32s(0.001));
+            let mut sums = [simd.splat_f32s(1.0); SUMS];
+            for _ in 0..steps {
+                for sum in &mut sums {
+                    *sum = simd.mul_add_e_f32s(*sum, factor, term);
+                }
+            }
+            black_box(sums);
+        },
+    );
+}
+
+fn bandwidth(threads: usize) -> f64 {
+    /// Elements of each side: 64 MiB, more than the third cache of most machines.
+    const LEN: usize = 16 << 20;
+    let from = vec![1f32; LEN];
+    let mut to = vec![0f32; LEN];
+    let piece = LEN.div_ceil(threads);
+    best(2.0 * size_of_val(&from[..]) as f64, || {
+        to.par_chunks_mut(piece)
+            .zip(from.par_chunks(piece))
+            .for_each(|(to, from)| to.copy_from_slice(from));
+        black_box(&mut to);
+    })
+}

@@ -1,0 +1,283 @@
+//! How long a program takes on this machine, foretold: sample kernels are timed once, and every kernel of a program is set
+//! beside them by what it asks for.
+
+use crate::{
+    ir::{
+        program::{Instr, RowOp},
+        roots,
+    },
+    plan::{
+        Access, Buffer, BufferId, Kernel, Place, Plan, Scheduled, Work,
+        kernel::{Attention, Gemm, Operand, Rows, Store},
+        work::Asked,
+    },
+    train::step::{Draw, KernelTime, Step, StepError},
+};
+use serde::{Deserialize, Serialize};
+
+/// Rates of a backend's kernels on all of its threads together, each per second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Floating-point operations of matrix products.
+    pub flops: f64,
+    /// Operations on single elements, as [`Work::pointwise`] counts them.
+    pub pointwise: f64,
+    /// The same inside attention.
+    pub scores: f64,
+    /// Bytes to and from memory.
+    pub bandwidth: f64,
+}
+
+/// A sample runs so often; the fastest run counts.
+const RUNS: usize = 5;
+
+impl Pace {
+    /// Times the [`samples`], in about a tenth of a second. `None` where the backend does not time its kernels.
+    ///
+    /// # Errors
+    /// If the backend cannot run them.
+    pub fn measure(samples: &mut dyn Step) -> Result<Option<Pace>, StepError> {
+        let mut fastest: Vec<KernelTime> = Vec::new();
+        for run in 0..=RUNS {
+            if !samples.time_kernels() {
+                return Ok(None);
+            }
+            samples.accumulate(Draw {
+                seed: 0,
+                step: 0,
+                first_sample: 0,
+            })?;
+            let times = samples.kernel_times();
+            match run {
+                // The first touches memory that is not there yet.
+                0 | 1 => fastest = times,
+                _ => fastest.iter_mut().zip(times).for_each(|(best, time)| {
+                    best.seconds = best.seconds.min(time.seconds);
+                }),
+            }
+        }
+        Ok(Some(Pace::from_samples(&fastest)))
+    }
+
+    fn from_samples(times: &[KernelTime]) -> Pace {
+        let of = |label: &str| -> (Work, f64) {
+            let some = times.iter().filter(|t| t.label == label);
+            let (works, seconds): (Vec<_>, Vec<_>) = some.map(|t| (t.work, t.seconds)).unzip();
+            (works.into_iter().sum(), seconds.into_iter().sum())
+        };
+        let rate = |much: u64, seconds: f64| much as f64 / seconds.max(1e-9);
+        let (gemm, gemm_seconds) = of("gemm");
+        let flops = rate(gemm.flops, gemm_seconds);
+        let (attention, attention_seconds) = of("attention");
+        let products = attention.flops as f64 / flops;
+        // The copies come first, the pointwise sample last.
+        let rows: Vec<&KernelTime> = times.iter().filter(|t| t.label == "rows").collect();
+        let (pointwise, copies) = rows
+            .split_last()
+            .map_or((None, &[][..]), |(last, rest)| (Some(*last), rest));
+        let copied: u64 = copies.iter().map(|t| t.work.bytes).sum();
+        Pace {
+            flops,
+            pointwise: pointwise.map_or(flops, |t| rate(t.work.pointwise, t.seconds)),
+            // Where the products alone would take all of the time, the scores are no slower than they.
+            scores: rate(
+                attention.pointwise,
+                (attention_seconds - products).max(0.1 * products),
+            ),
+            bandwidth: rate(copied, copies.iter().map(|t| t.seconds).sum()),
+        }
+    }
+
+    /// Of one run of a kernel.
+    pub fn seconds(&self, asked: &Asked) -> f64 {
+        /// Of starting a kernel on all threads.
+        const START: f64 = 5e-6;
+        let Work {
+            flops,
+            pointwise,
+            bytes,
+        } = asked.work;
+        let elements = match asked.label.starts_with("attention") {
+            true => self.scores,
+            false => self.pointwise,
+        };
+        let computed = flops as f64 / self.flops + pointwise as f64 / elements;
+        START + computed.max(bytes as f64 / self.bandwidth)
+    }
+
+    /// Of the kernels of a program, one after the other.
+    pub fn total(&self, program: &[Asked]) -> f64 {
+        program.iter().map(|asked| self.seconds(asked)).sum()
+    }
+}
+
+/// Elements of each side of a copy: 32 MiB, more than most caches.
+const COPIED: usize = 8 << 20;
+/// Rows and columns of the sample product; a square of them is the pointwise sample.
+const ROWS: usize = 1152;
+const WIDTH: usize = 512;
+/// Windows, tokens and width of the attention sample.
+const WINDOWS: usize = 64;
+const TOKENS: usize = 49;
+const HEAD: usize = 32;
+
+/// A plan of kernels whose times tell the rates: two copies, a product, attention in windows, a GELU.
+pub fn samples() -> Plan {
+    let mut plan = Plan {
+        batch: 1,
+        ..Plan::default()
+    };
+    let mut buffer = |dims: &[usize]| -> BufferId {
+        plan.buffers.push(Buffer {
+            dims: dims.to_vec(),
+            place: Place::State,
+            origin: "sample".into(),
+        });
+        plan.buffers.len() - 1
+    };
+    let sides = [COPIED, COPIED].map(|len| buffer(&[len]));
+    let [a, b, c] = [[ROWS, WIDTH], [WIDTH, WIDTH], [ROWS, WIDTH]].map(|dims| buffer(&dims));
+    let tokens = [WINDOWS, TOKENS, HEAD];
+    let [q, k, v, out] = [tokens; 4].map(|dims| buffer(&dims));
+    let log_sum = buffer(&[WINDOWS, TOKENS]);
+    let [x, y] = [[WIDTH, WIDTH]; 2].map(|dims| buffer(&dims));
+    let loss = buffer(&[]);
+
+    let instr = |op, args: &[usize]| Instr {
+        op,
+        args: args.to_vec(),
+    };
+    let more = vec![instr(RowOp::Constant(1.0), &[]), instr(RowOp::Add, &[0, 1])];
+    let gelu = vec![
+        instr(RowOp::Constant(std::f32::consts::FRAC_1_SQRT_2), &[]),
+        instr(RowOp::Mul, &[0, 1]),
+        instr(RowOp::Erf, &[2]),
+        instr(RowOp::Constant(1.0), &[]),
+        instr(RowOp::Add, &[3, 4]),
+        instr(RowOp::Mul, &[0, 5]),
+        instr(RowOp::Constant(0.5), &[]),
+        instr(RowOp::Mul, &[6, 7]),
+    ];
+    let product = Gemm {
+        batch: vec![],
+        m: ROWS,
+        n: WIDTH,
+        k: WIDTH,
+        a: (a, Access::plain(&[ROWS, WIDTH])),
+        b: (b, Access::plain(&[WIDTH, WIDTH])),
+        c: (c, Access::plain(&[ROWS, WIDTH])),
+        accumulate: false,
+        epilogue: None,
+    };
+    let all = || Access::plain(&tokens);
+    let attention = Attention {
+        batch: vec![WINDOWS],
+        queries: TOKENS,
+        keys: TOKENS,
+        width: HEAD,
+        value_width: HEAD,
+        scale: 1.0,
+        q: (q, all()),
+        k: (k, all()),
+        v: (v, all()),
+        biases: vec![],
+        dropout: None,
+        out: (out, all()),
+        log_sum: (log_sum, Access::plain(&[WINDOWS, TOKENS])),
+    };
+    let kernels = [
+        (rows(&[COPIED / WIDTH], sides[0], sides[1], more.clone()), 0),
+        (rows(&[COPIED / WIDTH], sides[1], sides[0], more), 0),
+        (Kernel::Gemm(product), 2 * ROWS * WIDTH * WIDTH),
+        (
+            Kernel::Attention(attention),
+            4 * WINDOWS * TOKENS * TOKENS * HEAD,
+        ),
+        (rows(&[WIDTH], x, y, gelu), 0),
+    ];
+    plan.accumulate = kernels
+        .into_iter()
+        .map(|(kernel, flops)| Scheduled {
+            kernel,
+            origin: "sample".into(),
+            flops: flops as u64,
+        })
+        .collect();
+    plan.outputs = vec![(roots::LOSS.into(), loss)];
+    plan
+}
+
+/// `code` on each element, its last value stored; rows of [`WIDTH`].
+fn rows(grid: &[usize], from: BufferId, to: BufferId, code: Vec<Instr>) -> Kernel {
+    let access = || Access::plain(&[grid, &[WIDTH]].concat());
+    Kernel::Rows(Rows {
+        grid: grid.to_vec(),
+        row: vec![WIDTH],
+        operands: vec![Operand::Memory(from, access())],
+        stores: vec![Store {
+            value: code.len(),
+            buffer: to,
+            access: access(),
+        }],
+        code,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(label: &'static str, work: Work, seconds: f64) -> KernelTime {
+        KernelTime {
+            label,
+            origin: "sample".into(),
+            work,
+            runs: 1,
+            seconds,
+        }
+    }
+
+    fn work(flops: u64, pointwise: u64, bytes: u64) -> Work {
+        Work {
+            flops,
+            pointwise,
+            bytes,
+        }
+    }
+
+    #[test]
+    fn rates_come_from_the_samples_and_foretell_them_again() {
+        let samples = [
+            time("rows", work(0, 100, 8000), 2.0),
+            time("rows", work(0, 100, 8000), 2.0),
+            time("gemm", work(5000, 0, 100), 0.5),
+            // A second for the products, another for the scores.
+            time("attention", work(10_000, 300, 100), 2.0),
+            time("rows", work(0, 7000, 100), 1.0),
+        ];
+        let pace = Pace::from_samples(&samples);
+        let wanted = Pace {
+            flops: 10_000.0,
+            pointwise: 7000.0,
+            scores: 300.0,
+            bandwidth: 4000.0,
+        };
+        assert_eq!(pace, wanted);
+        for sample in samples {
+            let asked = Asked {
+                label: sample.label,
+                work: sample.work,
+            };
+            let foretold = pace.seconds(&asked);
+            assert!(
+                (foretold - sample.seconds).abs() < 1e-4,
+                "{foretold}: {sample:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn samples_are_a_sound_plan() {
+        crate::plan::check::check(&samples()).expect("sound");
+    }
+}
