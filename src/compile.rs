@@ -288,44 +288,52 @@ fn settings(recipe: &Recipe) -> optimizer::Settings {
     }
 }
 
-/// The program of the largest divisor of the batch whose plan fits. A function of the recipe and the budget alone.
+/// The program of the largest divisor of the batch whose plan fits, or of one image at a time where none does. A function of
+/// the recipe and the budget alone.
 fn largest_that_fits(
     recipe: &Recipe,
     library: &Library,
     options: &Options,
 ) -> Result<Program, CompileError> {
+    /// Large models come near [`DEFAULT_MEMORY`] with about so many images: often one program is all that is compiled.
+    const FIRST: usize = 16;
     let budget = options.memory.unwrap_or(DEFAULT_MEMORY);
-    let mut divisors: Vec<usize> = (1..=recipe.train.batch)
-        .filter(|d| recipe.train.batch.is_multiple_of(*d))
-        .collect();
-    // One image at a time is rarely what is kept: it is measured, not listed.
-    let quiet = Options {
-        listings: false,
-        ..*options
-    };
-    let mut best = train_program(recipe, library, &quiet, 1)?;
+    let batch = recipe.train.batch;
+    // Those that may still be larger than the best and fit, ascending.
+    let mut open: Vec<usize> = (1..=batch).filter(|d| batch.is_multiple_of(*d)).collect();
+    let mut next = open.iter().rposition(|d| *d <= FIRST).unwrap_or(0);
+    let mut best = None;
+    let mut tried = None;
     loop {
-        // Some of the arena does not grow with the images: what one takes is rather overstated, and what is foretold fits.
-        let Cost { arena, state, .. } = best.cost;
-        let per_image = arena.div_ceil(best.micro_batch as u64);
-        let foretold = |d: &usize| state + per_image * *d as u64;
-        let larger = divisors
-            .iter()
-            .rposition(|d| *d > best.micro_batch && foretold(d) <= budget);
-        let Some(larger) = larger else {
-            break;
+        let program = train_program(recipe, library, options, open[next])?;
+        let Cost { arena, state, .. } = program.cost;
+        let images = program.micro_batch as u64;
+        // From two programs the arena is foretold by a line through both; from one, by what it takes for each image, which
+        // is rather overstated: some of it does not grow with them.
+        let per_image = match tried {
+            Some((others, other)) => arena.abs_diff(other).div_ceil(images.abs_diff(others)),
+            None => arena.div_ceil(images),
         };
-        let program = train_program(recipe, library, options, divisors[larger])?;
-        if program.cost.memory() <= budget {
-            best = program;
+        let foretold = |d: &usize| {
+            let more = per_image as i64 * (*d as i64 - images as i64);
+            state + arena.saturating_add_signed(more) <= budget
+        };
+        tried = Some((images, arena));
+        if program.cost.memory() <= budget || program.micro_batch == 1 {
+            open.drain(..=next);
+            best = Some(program);
         } else {
-            divisors.truncate(larger);
+            open.truncate(next);
         }
+        let larger = open.iter().rposition(foretold);
+        if larger.is_none()
+            && let Some(best) = best.take()
+        {
+            return Ok(best);
+        }
+        // Where nothing fits, one image is what is left to try.
+        next = larger.unwrap_or(0);
     }
-    if options.listings && best.listings.is_none() {
-        return train_program(recipe, library, options, best.micro_batch);
-    }
-    Ok(best)
 }
 
 fn cost(plan: &Plan, nodes: usize) -> Cost {

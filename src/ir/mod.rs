@@ -27,4 +27,4 @@ pub use luminal::prelude::{Graph, NodeIndex, ShapeTracker};
 pub use meta::{Meta, Origin, Root, meta};
 pub use ops::{Op, Own};
 pub use rewrite::{Rewriter, new_graph};
-pub use value::Value;
+pub use value::{Edge, Value};

@@ -1,6 +1,6 @@
 //! Reading a graph: what a node reads, who reads it, in which order nodes run.
 
-use super::{Graph, NodeIndex, ShapeTracker, Value, meta};
+use super::{Edge, Graph, NodeIndex, ShapeTracker, Value, meta};
 use luminal::prelude::{Dependency, petgraph};
 use petgraph::{Direction, visit::EdgeRef};
 use rustc_hash::FxHashSet;
@@ -28,7 +28,12 @@ pub fn broadcast_dims(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 
 /// What a node reads, in input order.
 pub fn sources(graph: &Graph, node: NodeIndex) -> Vec<Value> {
-    let mut inputs: Vec<(u8, Value)> = graph
+    edges(graph, node).iter().map(Edge::value).collect()
+}
+
+/// As [`sources`], for whoever only looks.
+pub fn edges(graph: &Graph, node: NodeIndex) -> Vec<Edge<'_>> {
+    let mut inputs: Vec<(u8, Edge)> = graph
         .graph
         .edges_directed(node, Direction::Incoming)
         .filter_map(|e| match e.weight() {
@@ -38,17 +43,17 @@ pub fn sources(graph: &Graph, node: NodeIndex) -> Vec<Value> {
                 shape,
             } => Some((
                 *input_order,
-                Value {
+                Edge {
                     node: e.source(),
                     output: *output_order,
-                    view: *shape,
+                    view: shape,
                 },
             )),
             Dependency::Schedule => None,
         })
         .collect();
     inputs.sort_by_key(|(order, _)| *order);
-    inputs.into_iter().map(|(_, value)| value).collect()
+    inputs.into_iter().map(|(_, edge)| edge).collect()
 }
 
 /// Who reads a node: `(reader, its input number, output read, view)`, in schedule order.
@@ -61,12 +66,14 @@ pub fn readers(graph: &Graph, node: NodeIndex) -> Vec<(NodeIndex, u8, u8, ShapeT
                 input_order,
                 output_order,
                 shape,
-            } => Some((e.target(), *input_order, *output_order, *shape)),
+            } => Some((e.target(), *input_order, *output_order, shape)),
             Dependency::Schedule => None,
         })
         .collect();
     readers.sort_by_key(|r| (meta(graph).nodes[&r.0].order, r.1));
-    readers
+    let copied =
+        |(reader, input, output, view): (_, _, _, &ShapeTracker)| (reader, input, output, *view);
+    readers.into_iter().map(copied).collect()
 }
 
 /// Every node after its sources; ties go by schedule order, so the result is a function of how the graph was built.

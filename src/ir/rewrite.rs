@@ -16,7 +16,7 @@ use luminal::{
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
-pub use super::read::{ancestors, broadcast_dims, readers, schedule, sources};
+pub use super::read::{ancestors, broadcast_dims, edges, readers, schedule, sources};
 
 /// Adds to, redirects and removes from one graph.
 pub struct Rewriter<'g> {

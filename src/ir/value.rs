@@ -9,6 +9,24 @@ pub struct Value {
     pub view: ShapeTracker,
 }
 
+/// A value as the graph holds it, on the edge into a node that reads it. Views are kilobytes: this one is not copied.
+#[derive(Debug, Clone, Copy)]
+pub struct Edge<'g> {
+    pub node: NodeIndex,
+    pub output: u8,
+    pub view: &'g ShapeTracker,
+}
+
+impl Edge<'_> {
+    pub fn value(&self) -> Value {
+        Value {
+            node: self.node,
+            output: self.output,
+            view: *self.view,
+        }
+    }
+}
+
 impl Value {
     /// Logical dims.
     pub fn dims(&self) -> Vec<usize> {

@@ -1,6 +1,6 @@
 //! The contract of `ir`, checked: runs after every pass.
 
-use super::{Graph, NodeIndex, Own, meta, ops, rewrite, view};
+use super::{Edge, Graph, NodeIndex, Own, meta, ops, rewrite, view};
 use luminal::{
     op::{
         Add, Constant, Contiguous, Exp2, LessThan, Log2, MaxReduce, Mod, Mul, Recip, Sin, Sqrt,
@@ -116,7 +116,7 @@ fn check_edges(graph: &Graph, node: NodeIndex) -> Result<(), String> {
     if orders.len() != count || orders.iter().enumerate().any(|(i, &o)| i != o as usize) {
         return Err(format!("inputs are numbered {orders:?}"));
     }
-    for source in rewrite::sources(graph, node) {
+    for source in rewrite::edges(graph, node) {
         let Some(dims) = meta(graph)
             .nodes
             .get(&source.node)
@@ -124,17 +124,17 @@ fn check_edges(graph: &Graph, node: NodeIndex) -> Result<(), String> {
         else {
             return Err("an input reads an output that does not exist".into());
         };
-        let seen: usize = view::physical(&source.view).iter().product();
+        let seen: usize = view::physical(source.view).iter().product();
         if seen != dims.iter().product::<usize>() {
             return Err(format!(
                 "a view of {:?} reads a buffer of {dims:?}",
-                view::physical(&source.view)
+                view::physical(source.view)
             ));
         }
-        if !takes_slices && view::is_sliced(&source.view) {
+        if !takes_slices && view::is_sliced(source.view) {
             return Err("a slice enters a node that is no copy".into());
         }
-        if !ops::is::<Contiguous>(graph, node) && view::is_padded(&source.view) {
+        if !ops::is::<Contiguous>(graph, node) && view::is_padded(source.view) {
             return Err("a pad enters a node that is no copy".into());
         }
     }
@@ -143,8 +143,8 @@ fn check_edges(graph: &Graph, node: NodeIndex) -> Result<(), String> {
 
 fn expected_dims(graph: &Graph, node: NodeIndex) -> Result<Vec<Vec<usize>>, String> {
     let op = graph.graph[node].as_any();
-    let sources = rewrite::sources(graph, node);
-    let dims: Vec<Vec<usize>> = sources.iter().map(|s| s.dims()).collect();
+    let sources = rewrite::edges(graph, node);
+    let dims: Vec<Vec<usize>> = sources.iter().map(|s| view::dims(s.view)).collect();
     let arity = |n: usize| {
         if dims.len() == n {
             Ok(())
@@ -192,9 +192,9 @@ fn expected_dims(graph: &Graph, node: NodeIndex) -> Result<Vec<Vec<usize>>, Stri
     }
 }
 
-fn plain_edge(source: &super::Value) -> Result<Vec<usize>, String> {
-    if source.is_plain() {
-        Ok(source.dims())
+fn plain_edge(source: &Edge) -> Result<Vec<usize>, String> {
+    if view::is_plain(source.view) {
+        Ok(view::dims(source.view))
     } else {
         Err("a unary operator reads a view".into())
     }

@@ -4,7 +4,7 @@
 mod relabel;
 
 use super::ShapeTracker;
-use luminal::prelude::symbolic::Expression;
+use luminal::prelude::symbolic::{Expression, Term};
 
 pub use relabel::{compose, relabel};
 
@@ -27,6 +27,10 @@ pub fn size(n: usize) -> Expression {
 }
 
 fn number(e: &Expression) -> usize {
+    // Nearly always: luminal would begin by making a stack.
+    if let [Term::Num(number)] = e.terms[..] {
+        return number as usize;
+    }
     e.to_usize()
         .expect("dimensions are static in a legal graph")
 }

@@ -3,11 +3,7 @@
 
 mod nest;
 
-use super::{
-    flow::{Flow, edges},
-    regions::Order,
-    walk::Walk,
-};
+use super::{flow::Flow, regions::Order, walk::Walk};
 use crate::ir::{
     Graph, NodeIndex, Rewriter, Value, meta,
     ops::{Contraction, Epilogue, Fused, Role, own},
@@ -46,7 +42,9 @@ fn products(graph: &Graph, program: NodeIndex) -> Vec<NodeIndex> {
     };
     match own::<Fused>(graph, program) {
         Some(_) => {
-            let sources = edges(graph, program).into_iter().map(|(source, ..)| source);
+            let sources = rewrite::edges(graph, program)
+                .into_iter()
+                .map(|edge| edge.node);
             sources
                 .filter(|&n| own(graph, n).is_some_and(plain))
                 .collect()

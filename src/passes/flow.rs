@@ -11,8 +11,8 @@ use crate::{
     },
     plan::kernel::Rows,
 };
-use luminal::prelude::{Dependency, ShapeTracker, petgraph};
-use petgraph::{Direction, visit::EdgeRef};
+use luminal::prelude::{ShapeTracker, petgraph};
+use petgraph::Direction;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The nodes of a graph in schedule order.
@@ -96,7 +96,7 @@ impl Flow {
         root: bool,
     ) -> Node {
         let of = &meta(graph).nodes[&id];
-        let edges = edges(graph, id);
+        let edges = rewrite::edges(graph, id);
         let mut node = Node {
             id,
             work: Work::Other,
@@ -116,21 +116,21 @@ impl Flow {
             Kind::Own(own) if own.get::<Detach>().is_some() => Work::Copy,
             Kind::Reduce(op, axis) => Work::Reduce(Reduce {
                 op,
-                result: result(edges[0].2, axis),
+                result: result(edges[0].view, axis),
                 along_rows: false,
             }),
             Kind::Own(_) => Work::Other,
         };
         let walks: Option<Vec<Walk>> = match work {
             Work::Other | Work::Constant(_) => None,
-            _ => edges.iter().map(|(_, _, seen)| Walk::of(seen)).collect(),
+            _ => edges.iter().map(|edge| Walk::of(edge.view)).collect(),
         };
         let known = walks.is_some();
         let walks = walks.unwrap_or_else(|| vec![Walk::default(); edges.len()]);
-        for ((source, output, _), walk) in edges.iter().zip(walks) {
+        for (edge, walk) in edges.iter().zip(walks) {
             node.direct.push(Input {
-                source: at[source],
-                output: *output,
+                source: at[&edge.node],
+                output: edge.output,
                 walk,
             });
         }
@@ -265,24 +265,6 @@ pub fn expressible(sizes: &[usize], strides: &[usize], offset: usize, len: usize
             len,
         )
         .is_some()
-}
-
-/// What a node reads, in input order, without copying views.
-pub fn edges(graph: &Graph, node: NodeIndex) -> Vec<(NodeIndex, u8, &ShapeTracker)> {
-    let mut edges: Vec<_> = graph
-        .graph
-        .edges_directed(node, Direction::Incoming)
-        .filter_map(|e| match e.weight() {
-            Dependency::Data {
-                input_order,
-                output_order,
-                shape,
-            } => Some((*input_order, (e.source(), *output_order, shape))),
-            Dependency::Schedule => None,
-        })
-        .collect();
-    edges.sort_by_key(|(order, _)| *order);
-    edges.into_iter().map(|(_, edge)| edge).collect()
 }
 
 /// Where each element that a reduction sees goes: it stands still along the axis.

@@ -64,7 +64,7 @@ fn evaluated(
 
 /// Puts a table, or one number, in the place of a node that others than constants read.
 fn settle(graph: &mut Graph, node: NodeIndex, known: &Known) {
-    let leaf = rewrite::sources(graph, node).is_empty();
+    let leaf = rewrite::edges(graph, node).is_empty();
     let scalar = matches!(kind(graph, node), Kind::Constant(_));
     let read = rewrite::readers(graph, node)
         .iter()

@@ -39,9 +39,9 @@ struct Key {
 
 /// `None` for leaves: they are found by name when they are made.
 fn key(graph: &Graph, node: NodeIndex) -> Option<Key> {
-    let mut inputs: Vec<_> = rewrite::sources(graph, node)
+    let mut inputs: Vec<_> = rewrite::edges(graph, node)
         .into_iter()
-        .map(|v| (v.node, v.output, numbers(&v.view)))
+        .map(|edge| (edge.node, edge.output, numbers(edge.view)))
         .collect();
     if inputs.is_empty() {
         return None;

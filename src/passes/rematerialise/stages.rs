@@ -56,7 +56,7 @@ impl Forward {
         };
         for id in rewrite::schedule(graph) {
             let of = &table.nodes[&id];
-            let sources = rewrite::sources(graph, id).into_iter().map(|v| v.node);
+            let sources = rewrite::edges(graph, id).into_iter().map(|edge| edge.node);
             let known: Option<Vec<usize>> = sources
                 .clone()
                 .map(|source| forward.at.get(&source).copied())
@@ -171,7 +171,7 @@ fn is_outer_product(graph: &Graph, node: NodeIndex) -> bool {
     let len = |node: NodeIndex, output: usize| -> usize {
         meta(graph).nodes[&node].dims[output].iter().product()
     };
-    let sources = rewrite::sources(graph, node);
-    let widest = sources.iter().map(|v| len(v.node, v.output as usize)).max();
+    let edges = rewrite::edges(graph, node);
+    let widest = edges.iter().map(|v| len(v.node, v.output as usize)).max();
     widest.is_some_and(|widest| len(node, 0) > widest)
 }
