@@ -17,6 +17,7 @@ pub mod passes;
 pub mod plan;
 pub mod random;
 pub mod recipe;
+pub mod schema;
 pub mod summary;
 pub mod text;
 pub mod train;

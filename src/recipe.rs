@@ -13,7 +13,7 @@ mod reader;
 mod set;
 mod typed;
 
-pub use fields::{FIELDS, Fallback, Field, Range, markdown};
+pub use fields::{FIELDS, Fallback, Field, Range, keys_under, markdown};
 pub use kind::Kind;
 pub use model::{GraphRef, Value};
 pub use typed::{

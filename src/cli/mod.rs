@@ -11,6 +11,7 @@ mod memory;
 mod pace;
 mod recipes;
 mod run;
+mod schema;
 mod screen;
 mod verify;
 
@@ -34,6 +35,7 @@ enum Verb {
     Verify(verify::Arguments),
     Bench(bench::Arguments),
     Recipes(recipes::Arguments),
+    Schema(schema::Arguments),
 }
 
 const EXAMPLES: &str = "\
@@ -60,6 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),
+        Verb::Schema(arguments) => schema::run(&arguments),
     };
     outcome.unwrap_or_else(|failure| failure.report())
 }

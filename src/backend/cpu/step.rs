@@ -94,8 +94,12 @@ impl CpuStep {
         }
     }
 
-    /// Runs kernel `at` of both programs together.
-    fn run(&mut self, at: usize) {
+    /// Runs one kernel on what the buffers hold: a benchmark's way in. `accumulate` comes first, then `apply`, as in
+    /// [`Step::kernel_times`].
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn run_kernel(&mut self, at: usize) {
         let kernel = match at.checked_sub(self.accumulate.len()) {
             None => &self.accumulate[at],
             Some(at) => &self.apply[at],
@@ -175,7 +179,7 @@ impl Step for CpuStep {
             if self.stop.requested() {
                 return Err(StepError::Interrupted);
             }
-            self.run(kernel);
+            self.run_kernel(kernel);
         }
         self.scalar(roots::LOSS)
     }
@@ -191,7 +195,7 @@ impl Step for CpuStep {
             self.feed(name, &[value])?;
         }
         for kernel in 0..self.apply.len() {
-            self.run(self.accumulate.len() + kernel);
+            self.run_kernel(self.accumulate.len() + kernel);
         }
         self.scalar(roots::GRADIENT_NORM)
     }
