@@ -6,6 +6,7 @@ pub mod data;
 pub mod diagnostic;
 pub mod elaborate;
 pub mod gradient;
+pub mod inspect;
 pub mod ir;
 pub mod language;
 pub mod listing;

@@ -4,7 +4,7 @@ use mimc::{
     compile::CompileError,
     data::DataError,
     diagnostic::{Diagnostic, Diagnostics},
-    train::{claim::ClaimError, error::TrainError, step::StepError},
+    train::{checkpoint::CheckpointError, claim::ClaimError, error::TrainError, step::StepError},
     verify::{ReferenceError, VerifyError},
 };
 use std::{
@@ -113,6 +113,12 @@ impl From<TrainError> for Failure {
             TrainError::NonFinite { .. } | TrainError::NonFiniteState { .. } => "non-finite",
         };
         Self::new(code, error, help)
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        TrainError::from(error).into()
     }
 }
 

@@ -6,10 +6,12 @@ mod build;
 mod compile;
 mod data;
 mod failure;
+mod inspect;
 mod job;
 mod memory;
 mod pace;
 mod recipes;
+mod reconstruct;
 mod run;
 mod schema;
 mod screen;
@@ -34,6 +36,8 @@ enum Verb {
     Data(data::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Inspect(inspect::Arguments),
+    Reconstruct(reconstruct::Arguments),
     Recipes(recipes::Arguments),
     Schema(schema::Arguments),
 }
@@ -61,6 +65,8 @@ pub fn main() -> ExitCode {
         Verb::Data(arguments) => data::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Inspect(arguments) => inspect::run(&arguments),
+        Verb::Reconstruct(arguments) => reconstruct::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
     };

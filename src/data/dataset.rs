@@ -94,11 +94,7 @@ impl Dataset {
             name: self.name(image),
             reason,
         })?;
-        let part = central_square(pixels.width(), pixels.height());
-        let resized = Resampler::default().resize(&pixels, part, self.config.size as u32);
-        let mut planes = vec![0.0; resized.len()];
-        self.normalizer.apply(&resized, &mut planes);
-        Ok(planes)
+        Ok(center(&pixels, self.config.size, &self.normalizer))
     }
 
     /// As [`center`](Self::center), of the first image from `image` on that can be read.
@@ -164,6 +160,15 @@ impl Dataset {
             }
         }
     }
+}
+
+/// The largest central square of a picture of any size, normalised, \[3, size, size\].
+pub fn center(pixels: &RgbImage, size: usize, normalizer: &Normalizer) -> Vec<f32> {
+    let part = central_square(pixels.width(), pixels.height());
+    let resized = Resampler::default().resize(pixels, part, size as u32);
+    let mut planes = vec![0.0; resized.len()];
+    normalizer.apply(&resized, &mut planes);
+    planes
 }
 
 #[cfg(test)]

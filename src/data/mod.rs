@@ -32,7 +32,7 @@ mod tally;
 use std::path::PathBuf;
 
 pub use crop::{Crop, CropBox};
-pub use dataset::Dataset;
+pub use dataset::{Dataset, center};
 pub use decode::{Fault, Header, MAX_PIXELS, decode};
 pub use error::DataError;
 pub use folder::EXTENSIONS;

@@ -198,6 +198,33 @@ impl Checkpoint {
         &self.state
     }
 
+    /// The weights by name, with their shapes, in the order of the model.
+    pub fn weights(&self) -> Vec<Entry> {
+        let tensors = self.file.tensors();
+        let moment = |name: &str| name.starts_with(FIRST_MOMENT) || name.starts_with(SECOND_MOMENT);
+        let mut weights: Vec<_> = tensors.iter().filter(|(name, _)| !moment(name)).collect();
+        weights.sort_by_key(|(_, info)| info.data_offsets);
+        let entry = |(name, info): (&String, &&TensorInfo)| (name.clone(), info.shape.clone());
+        weights.into_iter().map(entry).collect()
+    }
+
+    /// Reads one tensor of a weight. A gradient is not kept: it reads as the weight itself.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no such tensor of so many numbers.
+    pub fn read(
+        &mut self,
+        part: Part,
+        weight: &str,
+        to: &mut [f32],
+    ) -> Result<(), CheckpointError> {
+        let read = self.file.read(&tensor_name(part, weight), to);
+        read.map_err(|source| CheckpointError::Read {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
     /// Puts weights and moments into a program. Nothing is changed unless every tensor fits.
     ///
     /// # Errors
@@ -209,13 +236,7 @@ impl Checkpoint {
         for part in PARTS {
             for (index, weight) in weights.iter().enumerate() {
                 values.resize(weight.len(), 0.0);
-                let name = tensor_name(part, &weight.name);
-                self.file
-                    .read(&name, &mut values)
-                    .map_err(|source| CheckpointError::Read {
-                        path: self.path.clone(),
-                        source,
-                    })?;
+                self.read(part, &weight.name, &mut values)?;
                 step.write(part, index, &values);
             }
         }

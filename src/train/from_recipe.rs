@@ -21,7 +21,7 @@ impl Run {
         Self {
             title: recipe.name.clone(),
             recipe: recipe.to_yaml(),
-            graphs: graphs(library),
+            graphs: checksums(library),
             output,
             resume: false,
             data: data_config(recipe),
@@ -36,7 +36,8 @@ impl Run {
     }
 }
 
-fn graphs(library: &Library) -> BTreeMap<String, String> {
+/// Checksums of the graph files that were loaded, by their paths.
+pub fn checksums(library: &Library) -> BTreeMap<String, String> {
     let graphs = library.loaded();
     let files = graphs.iter().map(|graph| &graph.span.file);
     files

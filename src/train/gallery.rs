@@ -34,15 +34,27 @@ impl<'a> Gallery<'a> {
     ) -> Result<Self, DataError> {
         let count = VIEWS.min(dataset.len());
         let spread = (0..count).map(|i| i * dataset.len() / count);
-        Ok(Self {
+        let images = spread.map(|image| dataset.center_from(image));
+        let images = images.collect::<Result<_, _>>()?;
+        let normalizer = dataset.normalizer().clone();
+        Ok(Self::of(program, normalizer, size, images, seed))
+    }
+
+    /// Images of one's own: normalised, `[3, size, size]` each, at least one.
+    pub fn of(
+        program: &'a mut dyn Step,
+        normalizer: Normalizer,
+        size: usize,
+        images: Vec<Vec<f32>>,
+        seed: u64,
+    ) -> Self {
+        Self {
             program,
-            normalizer: dataset.normalizer().clone(),
+            normalizer,
             size,
-            images: spread
-                .map(|image| dataset.center_from(image))
-                .collect::<Result<_, _>>()?,
+            images,
             seed,
-        })
+        }
     }
 
     /// Draws the sheet with the weights of another program.
@@ -51,6 +63,14 @@ impl<'a> Gallery<'a> {
     /// The programs are not of the same model, or the backend cannot run this one.
     pub fn draw(&mut self, trained: &dyn Step) -> Result<RgbImage, StepError> {
         copy_weights(trained, self.program)?;
+        Ok(sheet(&self.views()?))
+    }
+
+    /// The images with what the program makes of them, its weights as they are.
+    ///
+    /// # Errors
+    /// The backend cannot run the program.
+    pub fn views(&mut self) -> Result<Vec<View>, StepError> {
         let micro_batch = self.program.micro_batch();
         let mut views = Vec::new();
         for (group, images) in self.images.chunks(micro_batch).enumerate() {
@@ -76,7 +96,7 @@ impl<'a> Gallery<'a> {
                 });
             }
         }
-        Ok(sheet(&views))
+        Ok(views)
     }
 
     fn picture(&self, planes: &[f32]) -> RgbImage {

@@ -42,15 +42,18 @@ const TWO_GROUPS: usize = 5;
 pub fn sheet(views: &[View]) -> RgbImage {
     let layout = Layout::new(views);
     let mut sheet = RgbImage::from_pixel(layout.width(), layout.height(), PAPER);
-    label_columns(&mut sheet, &layout);
+    let groups = (0..layout.groups).map(|group| (group * layout.rows) as usize);
+    let heads = groups.flat_map(|image| {
+        let center = |column| layout.place(image, column).0 + layout.panel / 2;
+        COLUMNS
+            .into_iter()
+            .zip((0..).map(center))
+            .collect::<Vec<_>>()
+    });
+    label(&mut sheet, heads);
     for (index, view) in views.iter().enumerate() {
-        let masked = compose(view, |_| HIDDEN, |at| *view.original.get_pixel(at.0, at.1));
-        let pasted = compose(
-            view,
-            |at| *view.reconstruction.get_pixel(at.0, at.1),
-            |at| *view.original.get_pixel(at.0, at.1),
-        );
-        let panels = [&view.original, &masked, &view.reconstruction, &pasted];
+        let (masked, completed) = (masked(view), completed(view));
+        let panels = [&view.original, &masked, &view.reconstruction, &completed];
         for (column, panel) in panels.into_iter().enumerate() {
             let (x, y) = layout.place(index, column);
             let panel = imageops::resize(panel, layout.panel, layout.panel, FilterType::Nearest);
@@ -58,6 +61,60 @@ pub fn sheet(views: &[View]) -> RgbImage {
         }
     }
     sheet
+}
+
+/// A strip for each image: the original, then a column for each of `names`, in it the masked image above the completed one.
+/// There must be at least one image, and for each as many views as names.
+pub fn strips(images: &[Vec<View>], names: &[String]) -> RgbImage {
+    let side = images[0][0].original.width();
+    let columns = names.len() as u32 + 1;
+    let panel = side * LEAST_WIDTH.div_ceil(side * columns);
+    let left = |column: u32| MARGIN + column * (panel + GUTTER);
+    let top = |row: u32| MARGIN + HEADER + row * (panel + GUTTER) + row / 2 * AISLE;
+    let rows = 2 * images.len() as u32;
+    let (width, height) = (
+        left(columns) - GUTTER + MARGIN,
+        top(rows) - GUTTER - AISLE + MARGIN,
+    );
+    let mut picture = RgbImage::from_pixel(width, height, PAPER);
+    let heads = ["original"]
+        .into_iter()
+        .chain(names.iter().map(String::as_str));
+    label(
+        &mut picture,
+        heads
+            .zip(0..)
+            .map(|(name, column)| (name, left(column) + panel / 2)),
+    );
+    let mut place = |panel_of: &RgbImage, column: u32, row: u32| {
+        let enlarged = imageops::resize(panel_of, panel, panel, FilterType::Nearest);
+        imageops::replace(
+            &mut picture,
+            &enlarged,
+            left(column).into(),
+            top(row).into(),
+        );
+    };
+    for (views, row) in images.iter().zip((0..).step_by(2)) {
+        place(&views[0].original, 0, row);
+        for (view, column) in views.iter().zip(1..) {
+            place(&masked(view), column, row);
+            place(&completed(view), column, row + 1);
+        }
+    }
+    picture
+}
+
+fn masked(view: &View) -> RgbImage {
+    compose(view, |_| HIDDEN, |at| *view.original.get_pixel(at.0, at.1))
+}
+
+fn completed(view: &View) -> RgbImage {
+    compose(
+        view,
+        |at| *view.reconstruction.get_pixel(at.0, at.1),
+        |at| *view.original.get_pixel(at.0, at.1),
+    )
 }
 
 /// A picture made of one source where units are hidden and of another where they are not.
@@ -121,19 +178,17 @@ impl Layout {
     }
 }
 
-fn label_columns(sheet: &mut RgbImage, layout: &Layout) {
-    let header = canvas::draw(layout.width(), HEADER, |canvas| {
+/// Names above columns, each by the middle of its column.
+fn label<'n>(picture: &mut RgbImage, names: impl Iterator<Item = (&'n str, u32)>) {
+    let header = canvas::draw(picture.width(), HEADER, |canvas| {
         let style = text(LETTERS, INK).pos(Pos::new(HPos::Center, VPos::Center));
-        for group in 0..layout.groups {
-            for (column, name) in COLUMNS.into_iter().enumerate() {
-                let (left, _) = layout.place((group * layout.rows) as usize, column);
-                let center = at(left + layout.panel / 2, HEADER / 2);
-                canvas.draw(&Text::new(name, center, style.clone()))?;
-            }
+        for (name, middle) in names {
+            let center = at(middle, HEADER / 2);
+            canvas.draw(&Text::new(name, center, style.clone()))?;
         }
         Ok(())
     });
-    imageops::replace(sheet, &header, 0, (MARGIN - 3).into());
+    imageops::replace(picture, &header, 0, (MARGIN - 3).into());
 }
 
 #[cfg(test)]
@@ -179,6 +234,23 @@ mod tests {
         assert_eq!(sheet.height(), 4 * 192 + 3 * GUTTER + 2 * MARGIN + HEADER);
         let last = (sheet.width() - MARGIN - 1, sheet.height() - MARGIN - 1);
         assert_eq!(*sheet.get_pixel(last.0, last.1), RED);
+    }
+
+    #[test]
+    fn a_strip_shows_masked_above_completed_for_each_name() {
+        let names = ["0.2", "0.4"].map(String::from);
+        let images = vec![vec![view(300); 2]; 2];
+        let picture = strips(&images, &names);
+        let width = 3 * 300 + 2 * GUTTER + 2 * MARGIN;
+        let height = 4 * 300 + 3 * GUTTER + AISLE + 2 * MARGIN + HEADER;
+        assert_eq!(picture.dimensions(), (width, height));
+        let at = |column: u32, row: u32| {
+            let y = MARGIN + HEADER + row * (300 + GUTTER) + row / 2 * AISLE;
+            *picture.get_pixel(MARGIN + column * (300 + GUTTER), y)
+        };
+        assert_eq!([at(0, 0), at(1, 0), at(2, 0)], [RED, HIDDEN, HIDDEN]);
+        assert_eq!([at(0, 1), at(1, 1), at(2, 1)], [PAPER, BLUE, BLUE]);
+        assert_eq!([at(0, 2), at(1, 3)], [RED, BLUE]);
     }
 
     #[test]

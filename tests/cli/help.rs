@@ -5,7 +5,17 @@ use super::{Desk, TINY};
 #[test]
 fn help_names_every_verb_and_shows_examples() {
     let help = Desk::new().good(&["--help"]).out;
-    for verb in ["compile", "run", "data", "verify", "bench", "recipes"] {
+    for verb in [
+        "compile",
+        "run",
+        "data",
+        "verify",
+        "bench",
+        "inspect",
+        "reconstruct",
+        "recipes",
+        "schema",
+    ] {
         let line = help
             .lines()
             .find(|line| line.trim_start().starts_with(verb));

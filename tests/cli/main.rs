@@ -5,7 +5,9 @@ mod compile;
 mod data;
 mod errors;
 mod help;
+mod inspect;
 mod lasting;
+mod reconstruct;
 mod run;
 mod verify;
 
