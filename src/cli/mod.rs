@@ -9,10 +9,12 @@ mod failure;
 mod job;
 mod memory;
 mod pace;
+mod progress;
 mod recipes;
 mod run;
 mod schema;
 mod screen;
+mod signals;
 mod verify;
 
 use clap::{Parser, Subcommand};
