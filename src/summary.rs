@@ -98,11 +98,15 @@ pub struct Kernels {
 /// Foretold from the pace of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Prediction {
+    /// That compute.
     pub threads: usize,
+    /// Of an optimizer step.
     pub step_seconds: f64,
+    /// Images of a step over its seconds.
     pub images_per_second: f64,
     /// Of all epochs over so many images: those there are, or a million where a folder is not counted.
     pub images: usize,
+    /// Of the whole run.
     pub run_seconds: f64,
 }
 

@@ -128,6 +128,7 @@ pub struct KernelTime {
     pub origin: Arc<str>,
     /// Of one run.
     pub work: Work,
+    /// How often.
     pub runs: u32,
     /// Of all runs.
     pub seconds: f64,
