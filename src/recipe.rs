@@ -39,7 +39,7 @@ static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 /// assert_eq!(recipe.train.batch, 8);
 ///
 /// let error = Recipe::load("quickstart", &["train.bacth=8".into()]).unwrap_err();
-/// assert!(error.to_string().contains("did you mean `train.batch`?"));
+/// assert!(error.to_string().contains("did you mean `batch`?"));
 /// # Ok::<(), mimc::Diagnostics>(())
 /// ```
 ///
