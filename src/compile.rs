@@ -36,9 +36,11 @@ pub struct Options<'a> {
 
 /// A training program: forward, backward and update as one fused graph.
 pub struct Program {
+    /// What a backend runs.
     pub graph: Graph,
     /// In the order of the graph files.
     pub weights: Vec<Weight>,
+    /// Every use of a graph file, outer before inner.
     pub instances: Vec<Instance>,
     /// What has to be fed besides images.
     pub feeds: Vec<Feed>,
@@ -48,10 +50,13 @@ pub struct Program {
     pub micro_batch: usize,
     /// Runs per optimizer step.
     pub accumulations: usize,
+    /// What it takes to run.
     pub cost: Cost,
-    /// What the kernels of a micro-batch ask for, and those of an update.
+    /// What each kernel of a micro-batch asks for.
     pub accumulate: Vec<Asked>,
+    /// What each kernel of an update asks for.
     pub apply: Vec<Asked>,
+    /// If [`Options::listings`] asked for them.
     pub listings: Option<Listings>,
 }
 
@@ -60,13 +65,15 @@ pub struct Program {
 pub struct Cost {
     /// Floating-point operations of the products per image, a multiply-add as two.
     pub forward_flops: u64,
+    /// The same of the backward part.
     pub backward_flops: u64,
     /// Bytes of everything that lives only inside a run.
     pub arena: u64,
     /// Bytes of weights, gradients, moments and constants.
     pub state: u64,
-    /// Nodes before fusion, and kernels behind it, over both programs.
+    /// Nodes before fusion.
     pub nodes: usize,
+    /// Kernels behind it: those that run for each micro-batch and those of the update.
     pub kernels: usize,
 }
 
@@ -79,27 +86,38 @@ impl Cost {
 
 /// The graph as text: after elaboration, differentiation and fusion, and the plan. Canonical.
 pub struct Listings {
+    /// Behind elaboration.
     pub graph: String,
+    /// With the gradient of every weight.
     pub gradient: String,
+    /// The whole step behind fusion.
     pub fused: String,
+    /// Kernels and buffers.
     pub plan: String,
 }
 
+/// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
+    /// Mistakes in the recipe or in its graphs.
     #[error(transparent)]
     Recipe(#[from] Diagnostics),
+    /// The model cannot be differentiated.
     #[error(transparent)]
     Gradient(#[from] GradientError),
     /// A pass broke the graph: a fault of ours, not of the recipe.
     #[error(transparent)]
     Pass(#[from] passes::Broken),
+    /// Images per run that the batch does not split into.
     #[error(
         "a micro-batch of {got} does not divide the batch of {batch}; the nearest that does is {nearest}"
     )]
     MicroBatch {
+        /// Images per run that were asked for.
         got: usize,
+        /// Images per optimizer step.
         batch: usize,
+        /// The nearest number that divides the batch.
         nearest: usize,
     },
 }
@@ -114,7 +132,19 @@ pub fn load(name_or_path: &str, sets: &[String], library: &Library) -> Result<Re
     })
 }
 
-/// Compiles a recipe for training.
+/// Compiles a recipe for training. Takes no images and none of their memory.
+///
+/// ```
+/// use mimc::{Library, Options, Recipe, compile};
+///
+/// let recipe = Recipe::load("quickstart", &["train.batch=8".into()])?;
+/// let options = Options { micro_batch: Some(4), listings: true, ..Options::default() };
+/// let program = compile(&recipe, &Library::new(&[]), &options)?;
+/// assert_eq!((program.micro_batch, program.accumulations), (4, 2));
+/// assert!(program.cost.memory() < 1 << 30);
+/// assert!(program.listings.is_some_and(|listings| listings.graph.contains("encoder.layers.0.")));
+/// # Ok::<(), mimc::CompileError>(())
+/// ```
 ///
 /// # Errors
 /// Every mistake in the recipe or its graphs, and a micro-batch that does not divide the batch.
@@ -123,6 +153,7 @@ pub fn compile(
     library: &Library,
     options: &Options,
 ) -> Result<Program, CompileError> {
+    recipe.check()?;
     match options.micro_batch.or(recipe.train.micro_batch) {
         Some(micro_batch) => {
             let batch = recipe.train.batch;
@@ -140,7 +171,7 @@ pub fn compile(
     }
 }
 
-/// Compiles a recipe's model to be looked at: no gradient, nothing dropped, `batch` images per run.
+/// Compiles a recipe's model to be looked at: no gradient, nothing dropped, `batch` images per run, at least 1.
 ///
 /// # Errors
 /// As [`compile`].
@@ -149,6 +180,14 @@ pub fn compile_forward(
     library: &Library,
     batch: usize,
 ) -> Result<Graph, CompileError> {
+    recipe.check()?;
+    if batch == 0 {
+        return Err(CompileError::MicroBatch {
+            got: 0,
+            batch: recipe.train.batch,
+            nearest: 1,
+        });
+    }
     let Elaborated { mut graph, .. } =
         elaborated(recipe, library, batch, Mode::Evaluate, &|_| false)?;
     passes::run(BEFORE_GRADIENT, &mut graph)?;
@@ -186,10 +225,13 @@ impl Program {
         self.accumulations as f64 * pace.total(&self.accumulate) + pace.total(&self.apply)
     }
 
-    /// Hands the graph to a backend; the weights start as the recipe says.
+    /// Hands the graph to a backend; the weights start as the recipe says, drawn by `seed`.
     ///
     /// # Errors
     /// Where the backend lacks what it needs.
+    ///
+    /// # Panics
+    /// If the graph was exchanged for one with weights that are not in [`Program::weights`].
     pub fn prepare(self, backend: &dyn Backend, seed: u64) -> Result<Box<dyn Step>, StepError> {
         let mut step = backend.prepare(self.graph)?;
         for (index, info) in step.weights().to_vec().iter().enumerate() {

@@ -13,10 +13,12 @@ use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 pub struct SourceFile {
     /// As shown to the user: `recipes/swin_b.yaml`, `graphs/nn/mlp.yaml`, `--set`.
     pub path: String,
+    /// All of it.
     pub text: String,
 }
 
 impl SourceFile {
+    /// A text under the path that is shown for it.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(SourceFile {
             path: path.into(),
@@ -28,18 +30,23 @@ impl SourceFile {
 /// A piece of a source text, in bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Span {
+    /// The text it is a piece of.
     pub file: Arc<SourceFile>,
+    /// Where in it.
     pub range: Range<usize>,
 }
 
 /// A line and a column, both from 1; the column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
+    /// From 1.
     pub line: usize,
+    /// From 1, in characters.
     pub column: usize,
 }
 
 impl Span {
+    /// A piece of a text; pointing outside of it does no harm.
     pub fn new(file: &Arc<SourceFile>, range: Range<usize>) -> Self {
         Span {
             file: file.clone(),
@@ -109,10 +116,13 @@ impl From<&Span> for Span {
     }
 }
 
+/// Whether anything can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Nothing comes of it.
     Error,
+    /// Legal and doubtful.
     Warning,
 }
 
@@ -121,6 +131,7 @@ pub enum Severity {
 pub struct Diagnostic {
     /// Stable, kebab-case, documented: `unknown-key`, `does-not-hold`.
     pub code: &'static str,
+    /// Whether anything can go on.
     pub severity: Severity,
     /// What was got and what was wanted, one sentence without a full stop.
     pub message: String,
@@ -137,15 +148,19 @@ pub struct Diagnostic {
 /// A fact behind a diagnostic. With a span it reads `text from path:line:column`, so `window = 7` or `the first one`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
+    /// What is the case.
     pub text: String,
+    /// Where that was written.
     pub span: Option<Span>,
 }
 
 impl Diagnostic {
+    /// A mistake; `code` is one of [`CODES`].
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message.into())
     }
 
+    /// What is legal and doubtful; `code` is one of [`CODES`].
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, message.into())
     }
@@ -174,6 +189,7 @@ impl Diagnostic {
         self
     }
 
+    /// A fact that stands nowhere.
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(Note {
             text: text.into(),
@@ -191,12 +207,16 @@ impl Diagnostic {
         self
     }
 
+    /// The nearest fix.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// The only thing found: `return Diagnostic::error(…).at(…).fail()`.
+    ///
+    /// # Errors
+    /// Always: this one.
     pub fn fail<T>(self) -> Result<T> {
         Err(self.into())
     }
@@ -233,10 +253,14 @@ impl Serialize for Diagnostic {
 #[derive(Debug, Clone)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
+/// A value, or what was found against it.
 pub type Result<T> = std::result::Result<T, Diagnostics>;
 
 impl Diagnostics {
     /// The value, unless anything was found against it.
+    ///
+    /// # Errors
+    /// All that was found, if anything was.
     pub fn unless<T>(found: Vec<Diagnostic>, value: T) -> Result<T> {
         if found.is_empty() {
             Ok(value)

@@ -5,13 +5,16 @@ use std::{fmt, fs, path::Path};
 /// Memory that a program can still take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreeMemory {
+    /// How much can still be taken.
     pub bytes: u64,
+    /// Whose limit that is.
     pub granted_by: Grant,
 }
 
 /// Who sets the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
+    /// The whole machine.
     Machine,
     /// A control group, by its path.
     Group(String),

@@ -9,7 +9,9 @@ use crate::ir::{
 /// AdamW (Loshchilov & Hutter 2019).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// Decay of the mean gradient and of its square, each in \[0, 1).
     pub betas: [f64; 2],
+    /// Keeps the division away from zero.
     pub eps: f32,
     /// Of the weights that decay.
     pub decay: f32,
@@ -19,6 +21,7 @@ pub struct Settings {
 
 /// Scalars that the caller feeds to every update, see [`scalars`].
 pub const RATE: &str = "lr";
+/// The feeds with which the moments are divided: `1 − βᵗ` of each beta.
 pub const CORRECTIONS: [&str; 2] = ["correction1", "correction2"];
 
 /// Adds, for every weight, the roots `weight.<name>`, `first_moment.<name>` and `second_moment.<name>`, its values after

@@ -30,14 +30,31 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 
-/// A whole experiment, every key with its value.
+/// A whole experiment, every key with its value. [`FIELDS`] lists the keys outside the model.
+///
+/// ```
+/// use mimc::Recipe;
+///
+/// let recipe = Recipe::load("quickstart", &["train.batch=8".into(), "model.masking.ratio=0.75".into()])?;
+/// assert_eq!(recipe.train.batch, 8);
+///
+/// let error = Recipe::load("quickstart", &["train.bacth=8".into()]).unwrap_err();
+/// assert!(error.to_string().contains("did you mean `batch`?"));
+/// # Ok::<(), mimc::Diagnostics>(())
+/// ```
+///
+/// Fields may be written after it was read; [`Recipe::check`], and whatever compiles it, says whether they still make sense.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     /// The name of its file without `.yaml`.
     pub name: String,
+    /// What the experiment is, in words.
     pub doc: String,
+    /// The top graph with its params.
     pub model: GraphRef,
+    /// Images, and what is done to them.
     pub data: Data,
+    /// Batch, optimizer, schedule, and what a run leaves.
     pub train: Train,
     /// Where the keys stand that were written.
     spans: HashMap<&'static str, Span>,
@@ -54,6 +71,9 @@ impl Recipe {
     }
 
     /// As [`Recipe::load`], and reports what `check` has against the model together with the other mistakes.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`], and what `check` returns.
     pub fn load_with(
         name_or_path: &str,
         sets: &[String],
@@ -65,7 +85,18 @@ impl Recipe {
         Self::parse_with(&file, &name, sets, check)
     }
 
-    /// Parses the text of a recipe, as [`Recipe::load`] does.
+    /// Parses a recipe that stands in no file; messages call it `NAME.yaml`.
+    ///
+    /// # Errors
+    /// Every mistake in it that shows without its graphs.
+    pub fn from_text(name: &str, text: &str) -> Result<Self> {
+        Self::parse(&SourceFile::new(format!("{name}.yaml"), text), name, &[])
+    }
+
+    /// Parses the text of a recipe, and writes `sets` into it, as [`Recipe::load`] does.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
     pub fn parse(file: &Arc<SourceFile>, name: &str, sets: &[String]) -> Result<Self> {
         Self::parse_with(file, name, sets, |_| Vec::new())
     }
@@ -98,6 +129,15 @@ impl Recipe {
             }),
             _ => Err(Diagnostics(found).in_order()),
         }
+    }
+
+    /// Whether the recipe says what a file could say: types and ranges, and the rules between keys.
+    ///
+    /// # Errors
+    /// Every mistake, pointing into [`Recipe::to_yaml`].
+    pub fn check(&self) -> Result<()> {
+        let file = SourceFile::new(format!("{} (resolved)", self.name), self.to_yaml());
+        Self::parse(&file, &self.name, &[]).map(drop)
     }
 
     /// What is legal and doubtful.

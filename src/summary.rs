@@ -17,26 +17,38 @@ use outline::{numbered, outline};
 use serde::Serialize;
 use std::fmt;
 
+/// What a compiled recipe is. `Display` writes it as a table.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// Its name.
     pub recipe: String,
+    /// What it says of itself.
     pub doc: String,
     /// The parts of the model, each followed by its stages.
     pub parts: Vec<Part>,
+    /// Of the whole model.
     pub parameters: usize,
     /// Of matrix products, per image; a multiply-add counts as two.
     pub forward_flops: u64,
+    /// As [`forward_flops`](Self::forward_flops).
     pub backward_flops: u64,
     /// Bytes of the plan.
     pub memory: Memory,
     /// Images per optimizer step.
     pub batch: usize,
+    /// Images computed at once.
     pub micro_batch: usize,
+    /// Micro-batches per optimizer step.
     pub accumulations: usize,
+    /// What fusion made of it.
     pub kernels: Kernels,
+    /// Its schedule.
     pub learning_rate: LearningRate,
+    /// What would run it.
     pub backend: String,
+    /// Its images.
     pub data: Data,
+    /// How long compiling took.
     pub compile_seconds: f64,
     /// How long a step takes here; `null` where the backend does not tell.
     pub prediction: Option<Prediction>,
@@ -49,6 +61,7 @@ pub struct Summary {
 pub struct Part {
     /// `encoder`, `encoder.layers.0.blocks.0`: the first, where alike instances follow one another.
     pub path: String,
+    /// The graph file, `swin.block`.
     pub graph: String,
     /// How many of them follow one another.
     pub repeats: usize,
@@ -62,8 +75,10 @@ pub struct Part {
     pub depth: usize,
 }
 
+/// Bytes that a plan takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Memory {
+    /// Arena and state.
     pub total: u64,
     /// What lives only inside a run.
     pub arena: u64,
@@ -71,6 +86,7 @@ pub struct Memory {
     pub state: u64,
 }
 
+/// How much fusion leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Kernels {
     /// Nodes of the whole step before fusion.
@@ -82,29 +98,41 @@ pub struct Kernels {
 /// Foretold from the pace of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Prediction {
+    /// That compute.
     pub threads: usize,
+    /// Of an optimizer step.
     pub step_seconds: f64,
+    /// Images of a step over its seconds.
     pub images_per_second: f64,
     /// Of all epochs over so many images: those there are, or a million where a folder is not counted.
     pub images: usize,
+    /// Of the whole run.
     pub run_seconds: f64,
 }
 
 /// Rates as the optimizer sees them, scaled to the batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LearningRate {
+    /// How it falls after the warm-up.
     pub schedule: ScheduleName,
+    /// After the warm-up.
     pub base: f64,
+    /// Where the warm-up starts.
     pub warmup: f64,
+    /// At the end.
     pub min: f64,
+    /// Length of the warm-up.
     pub warmup_epochs: f64,
+    /// Length of the run.
     pub epochs: f64,
     /// As written, per 512 images.
     pub base_per_512: f64,
 }
 
+/// Where images come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Data {
+    /// As the recipe says.
     pub images: Images,
     /// Whether the folder is there; generated images always are.
     pub found: bool,

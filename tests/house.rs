@@ -148,3 +148,62 @@ fn times_are_measured_by_a_clock_that_is_never_set() {
         "`SystemTime` jumps when a clock is set; take `Instant`: {others:?}"
     );
 }
+
+/// The sources of the library: all but the command line.
+fn library() -> impl Iterator<Item = (PathBuf, String)> {
+    let own = |path: &Path| path.ends_with("src/main.rs") || path.iter().any(|part| part == "cli");
+    sources("").into_iter().filter(move |(path, _)| !own(path))
+}
+
+#[test]
+fn the_library_neither_prints_nor_ends_the_program() {
+    let calls = [
+        "print!(",
+        "println!(",
+        "eprint!(",
+        "eprintln!(",
+        "dbg!(",
+        "stdout()",
+        "stderr()",
+        "exit(",
+        "abort(",
+    ];
+    let mut found = Vec::new();
+    for (path, text) in library() {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.split("//").next().unwrap_or_default();
+            if calls.iter().any(|call| line.contains(call)) {
+                found.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "only `src/cli` may:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn every_expect_says_why() {
+    let (mut found, mut seen) = (Vec::new(), 0);
+    for (path, text) in library() {
+        for after in text.split(".expect(").skip(1) {
+            // A message of the language's own parser is no claim: its `expect` takes a token.
+            let Some(message) = after.trim_start().strip_prefix('"') else {
+                continue;
+            };
+            let message = message.split('"').next().unwrap_or_default();
+            seen += 1;
+            if message.split_whitespace().count() < 3 && !path.ends_with("expression/parser.rs") {
+                found.push(format!("{}: {message}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 50, "{seen}");
+    assert!(
+        found.is_empty(),
+        "no reason why it cannot fail:\n{}",
+        found.join("\n")
+    );
+}

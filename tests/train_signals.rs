@@ -1,11 +1,14 @@
-//! Signals end a program as `train::signals` says. A signal handler belongs to a whole process, so each case runs this
-//! file's own program again and signals it.
+//! Signals end a program as `src/cli/signals.rs` says. A signal handler belongs to a whole process, so each case runs
+//! this file's own program again and signals it.
 
 #![cfg(unix)]
 
+#[path = "../src/cli/signals.rs"]
+mod signals;
+
 use std::{
     env,
-    io::{self, BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -20,13 +23,13 @@ use mimc::{
     train::{
         checkpoint::Checkpoint,
         output::Output,
-        progress::Progress,
-        run::{Programs, Run},
-        signals::{Stop, install},
+        run::Run,
         step::{Draw, Part, Step, StepError, WeightInfo},
-        trainer::train,
+        stop::Stop,
+        trainer::Trainer,
     },
 };
+use signals::install;
 
 /// Set in the program that is to be signalled.
 const CHILD: &str = "MIMC_TEST_SIGNALS_CHILD";
@@ -176,12 +179,8 @@ fn train_stuck(folder: &Path, stop: &Stop) {
         weights: [weight],
         runs: 0,
     };
-    let programs = Programs {
-        training: &mut program,
-        pictures: None,
-    };
-    let mut progress = Progress::lines(io::sink(), 1);
-    train(&run, programs, stop, &mut progress).expect("it never comes to this");
+    let trainer = Trainer::new(&run, &mut program).stop(stop);
+    trainer.train().expect("it never comes to this");
 }
 
 /// Starts the program, sends it signals, each when it is ready for it, and waits for its end.

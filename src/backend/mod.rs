@@ -64,7 +64,8 @@ pub fn named(name: &str) -> Option<&'static dyn Backend> {
     BACKENDS.iter().find(|b| b.name() == name).copied()
 }
 
-struct Cpu;
+/// Fused kernels on all cores, in f32. Training memory is one mapping; threads are those of rayon's current pool.
+pub struct Cpu;
 
 impl Backend for Cpu {
     fn name(&self) -> &'static str {
@@ -88,7 +89,8 @@ impl Backend for Cpu {
     }
 }
 
-struct Reference;
+/// luminal's own primitives, one by one: a second opinion on every kernel, for tiny models only.
+pub struct Reference;
 
 impl Backend for Reference {
     fn name(&self) -> &'static str {

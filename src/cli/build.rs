@@ -12,6 +12,7 @@ use super::{
     job::{Compiled, Job},
 };
 use mimc::{
+    backend,
     compile::Listings,
     diagnostic::SourceFile,
     recipe::Recipe,
@@ -83,13 +84,18 @@ pub fn last() -> Result<Option<Last>, Failure> {
         Err(error) => return Err(Failure::file("read", path, &error)),
         Ok(text) => text,
     };
-    match serde_json::from_str(&text) {
-        Ok(last) => Ok(Some(last)),
-        Err(error) => {
-            let message = format!("{LAST} is damaged: {error}");
-            let help = "compile again, or name the recipe: mimc run RECIPE";
-            Err(Failure::new("file", message, Some(help.into())))
-        }
+    let damaged = |how: String| {
+        let message = format!("{LAST} is damaged: {how}");
+        let help = "compile again, or name the recipe: mimc run RECIPE";
+        Failure::new("file", message, Some(help.into()))
+    };
+    let last: Last = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+    match backend::named(&last.job.backend) {
+        Some(_) => Ok(Some(last)),
+        None => Err(damaged(format!(
+            "there is no backend `{}`",
+            last.job.backend
+        ))),
     }
 }
 

@@ -10,11 +10,13 @@ mod inspect;
 mod job;
 mod memory;
 mod pace;
+mod progress;
 mod recipes;
 mod reconstruct;
 mod run;
 mod schema;
 mod screen;
+mod signals;
 mod verify;
 
 use clap::{Parser, Subcommand};

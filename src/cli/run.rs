@@ -6,7 +6,9 @@ use super::{
     build::{self, Last},
     failure::Failure,
     job::{Compiled, Job, origin},
-    memory, pace, screen,
+    memory, pace,
+    progress::Progress,
+    screen, signals,
 };
 use clap::{Args, value_parser};
 use mimc::{
@@ -21,16 +23,15 @@ use mimc::{
     train::{
         checkpoint,
         output::Output,
-        progress::Progress,
-        run::{Programs, Run, Summary},
-        signals::{self, PATIENCE, Stop},
-        step::Step,
-        trainer::train,
+        run::{Run, Summary},
+        stop::Stop,
+        trainer::Trainer,
     },
 };
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// Train
@@ -68,6 +69,8 @@ const NO_SOURCE: &[&str] = &["unknown-recipe", "unreadable"];
 const STOPPED: u8 = 130;
 /// Images on a picture.
 const PICTURED: usize = 8;
+/// How long a step may take to end by itself when a signal has asked it to.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(arguments: Arguments) -> Outcome {
     let (mut job, mut last) = choose(&arguments)?;
@@ -212,12 +215,14 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
     if let Err(error) = signals::install(stop.clone(), PATIENCE) {
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
     }
-    let programs = Programs {
-        training: &mut *training,
-        pictures: pictures.as_mut().map(|step| &mut **step as &mut dyn Step),
-    };
     let mut progress = Progress::stderr(recipe.train.log_every);
-    Ok(train(run, programs, &stop, &mut progress)?)
+    let mut trainer = Trainer::new(run, &mut *training)
+        .stop(&stop)
+        .observer(&mut progress);
+    if let Some(program) = &mut pictures {
+        trainer = trainer.pictures(&mut **program);
+    }
+    Ok(trainer.train()?)
 }
 
 fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> String {

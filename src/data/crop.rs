@@ -24,9 +24,13 @@ impl Default for Crop {
 /// A box inside an image, in pixels, never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CropBox {
+    /// Pixels left of it.
     pub left: u32,
+    /// Pixels above it.
     pub top: u32,
+    /// In pixels, at least 1.
     pub width: u32,
+    /// In pixels, at least 1.
     pub height: u32,
 }
 

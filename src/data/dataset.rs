@@ -13,6 +13,24 @@ use super::{
 use crate::random::Key;
 
 /// The images a [`DataConfig`] asks for, numbered from 0 in one order on every machine.
+///
+/// ```
+/// use mimc::data::{Crop, DataConfig, Dataset, Source};
+///
+/// let dataset = Dataset::open(&DataConfig {
+///     images: Source::Synthetic { count: 100 },
+///     size: 32,
+///     crop: Crop::default(),
+///     flip: true,
+///     mean: [0.485, 0.456, 0.406],
+///     std: [0.229, 0.224, 0.225],
+///     workers: 0,
+///     seed: 1,
+/// })?;
+/// assert_eq!((dataset.len(), dataset.name(42)), (100, "synthetic/000042".into()));
+/// assert_eq!(dataset.center(42)?.len(), 3 * 32 * 32);
+/// # Ok::<(), mimc::DataError>(())
+/// ```
 pub struct Dataset {
     config: DataConfig,
     index: Index,
@@ -63,6 +81,7 @@ impl Dataset {
         }
     }
 
+    /// Whether there is no image: only in a synthetic set of none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -72,7 +91,10 @@ impl Dataset {
         3 * self.config.size * self.config.size
     }
 
-    /// The file of an image as a user would open it, or `synthetic/000042`. `image` is below [`len`](Self::len).
+    /// The file of an image as a user would open it, or `synthetic/000042`.
+    ///
+    /// # Panics
+    /// Unless `image` is below [`len`](Self::len).
     pub fn name(&self, image: usize) -> String {
         match &self.index {
             Index::Stored(stored) => stored.name(image),
@@ -89,6 +111,9 @@ impl Dataset {
     ///
     /// # Errors
     /// The file cannot be read.
+    ///
+    /// # Panics
+    /// As [`name`](Self::name).
     pub fn center(&self, image: usize) -> Result<Vec<f32>, DataError> {
         let pixels = self.read(image).map_err(|reason| DataError::Unreadable {
             name: self.name(image),
@@ -101,6 +126,9 @@ impl Dataset {
     ///
     /// # Errors
     /// None of the next thousand can be read; of the first.
+    ///
+    /// # Panics
+    /// As [`name`](Self::name).
     pub fn center_from(&self, image: usize) -> Result<Vec<f32>, DataError> {
         let first = self.center(image);
         let mut next = (1..self.len().min(1000)).map(|passed| (image + passed) % self.len());

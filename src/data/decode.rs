@@ -37,6 +37,7 @@ const FORMATS: [(ImageFormat, &str); 6] = [
 
 /// Why bytes are no picture.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum Fault {
     #[error("the file is empty")]
     Empty,
@@ -67,8 +68,11 @@ pub struct Header {
     pub format: &'static str,
     /// In pixels, as the picture is seen.
     pub width: u32,
+    /// In pixels, as the picture is seen.
     pub height: u32,
+    /// Whether it has one channel of colour.
     pub grey: bool,
+    /// Whether it has a channel of transparency.
     pub alpha: bool,
     /// More than 8 bits a sample.
     pub deep: bool,

@@ -11,6 +11,7 @@ use super::{
 
 /// A failure of the image side. `Display` is the message, [`help`](DataError::help) the nearest fix.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum DataError {
     #[error("no folder {}", path.display())]
     FolderMissing {

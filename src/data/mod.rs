@@ -48,15 +48,20 @@ pub enum Source {
     /// not needed.
     Folder(PathBuf),
     /// Generated scenes, see [`synthetic`].
-    Synthetic { count: usize },
+    Synthetic {
+        /// How many.
+        count: usize,
+    },
 }
 
 /// Which images, and what is done to them: the `data` part of a recipe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataConfig {
+    /// Where they are.
     pub images: Source,
     /// Side of what the network sees, in pixels, 1 to [`MAX_SIZE`].
     pub size: usize,
+    /// What part of an image is shown.
     pub crop: Crop,
     /// Whether half of the images are mirrored.
     pub flip: bool,
@@ -66,6 +71,7 @@ pub struct DataConfig {
     pub std: [f32; 3],
     /// Threads that decode and augment; 0 for one per core less one.
     pub workers: usize,
+    /// Of crops, mirroring, order, and of the images themselves where they are generated.
     pub seed: u64,
 }
 

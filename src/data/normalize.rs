@@ -17,7 +17,10 @@ impl Normalizer {
         Self { mean, std, table }
     }
 
-    /// Writes interleaved RGB `pixels` (\[height, width, 3\]) to `planes` (\[3, height, width\]), of the same length.
+    /// Writes interleaved RGB `pixels` (\[height, width, 3\]) to `planes` (\[3, height, width\]).
+    ///
+    /// # Panics
+    /// Unless both are as long.
     pub fn apply(&self, pixels: &[u8], planes: &mut [f32]) {
         assert_eq!(pixels.len(), planes.len(), "one sample in, one sample out");
         let area = pixels.len() / 3;

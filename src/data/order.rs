@@ -15,13 +15,17 @@ pub struct Order {
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    /// Counted from 0.
     pub epoch: u64,
     /// How many samples of the epoch's permutation come before the step's first.
     pub position: usize,
 }
 
 impl Order {
-    /// `batch` must be at least 1 and at most `images`.
+    /// The order of so many images in batches of so many.
+    ///
+    /// # Panics
+    /// Unless `batch` is at least 1 and at most `images`.
     pub fn new(images: usize, batch: usize, seed: u64) -> Self {
         assert!(
             (1..=images).contains(&batch),
@@ -87,6 +91,7 @@ pub struct Samples {
 /// One place in an epoch, and the images that may fill it.
 #[derive(Debug, Clone)]
 pub struct Slot {
+    /// Counted from 0.
     pub epoch: u64,
     position: usize,
     permutation: Arc<[usize]>,

@@ -15,6 +15,7 @@ pub const TOLERATED_ALWAYS: usize = 10;
 pub struct Skipped {
     /// As [`Dataset::name`](super::Dataset::name) says.
     pub name: String,
+    /// Why it cannot be read.
     pub reason: String,
 }
 

@@ -3,7 +3,9 @@
 /// A code and its meaning in one line.
 #[derive(Debug)]
 pub struct Code {
+    /// Stable, kebab-case.
     pub code: &'static str,
+    /// What is wrong where it is told.
     pub meaning: &'static str,
 }
 

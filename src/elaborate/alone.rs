@@ -148,7 +148,7 @@ impl Elaborator<'_> {
         }
         let dims = |name: &str| {
             let found = inputs.iter().find(|(given, _)| given == name);
-            &found.expect("just compared").1
+            &found.expect("the names have been compared").1
         };
         let feed = |name: &str| self.feed(name, dims(name), span);
         wanted.into_iter().map(feed).collect()

@@ -1,11 +1,11 @@
 //! From graph files and the numbers of a recipe to one graph: every call inlined, every size a number, every weight named.
 //!
-//! A graph file is used by [`instance`]; its names are evaluated when they are first reached ([`names`]), each once. Numbers
-//! are worked out here ([`number`]); tensors become nodes ([`tensor`], [`builtins`]). Every number remembers where it came
-//! from ([`source`]), and every mistake is a diagnostic.
+//! A graph file is used by `instance`; its names are evaluated when they are first reached (`names`), each once. Numbers
+//! are worked out here (`number`); tensors become nodes (`tensor`, `builtins`). Every number remembers where it came
+//! from (`source`), and every mistake is a diagnostic.
 
 mod alone;
-pub mod builtins;
+mod builtins;
 mod calls;
 mod eval;
 mod initial;
@@ -34,6 +34,7 @@ use crate::{
     recipe::GraphRef,
 };
 pub use alone::{elaborate_alone, elaborate_on};
+pub use builtins::signatures;
 pub use initial::initial;
 
 use scope::Path;
@@ -53,6 +54,7 @@ pub struct Setting<'a> {
     pub size_span: Option<Span>,
     /// Channels of an image.
     pub chans: usize,
+    /// What the graph is for.
     pub mode: Mode,
     /// Whether the first output of the instance at a path becomes the root `act.<path>`.
     pub keep: &'a dyn Fn(&str) -> bool,
@@ -72,8 +74,10 @@ impl Setting<'static> {
     }
 }
 
+/// What a graph is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// To be differentiated: `skip` drops.
     Train,
     /// `skip` keeps everything.
     Evaluate,
@@ -81,6 +85,7 @@ pub enum Mode {
 
 /// A model as one graph. Its roots are the model's outputs, the first one under the name `loss`.
 pub struct Elaborated {
+    /// All calls inlined.
     pub graph: Graph,
     /// In the order of creation: those of an instance before those of its steps.
     pub weights: Vec<Weight>,
@@ -95,7 +100,9 @@ pub struct Elaborated {
 /// A named input of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
+    /// As it is fed.
     pub name: String,
+    /// The images' axis first, where it has one.
     pub dims: Vec<usize>,
     /// Where it is asked for first.
     pub span: Span,
@@ -103,13 +110,16 @@ pub struct Feed {
     pub instance: String,
 }
 
+/// A weight of the model, and how it begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {
     /// `encoder.layers.0.blocks.1.attn.qkv.weight`
     pub name: String,
+    /// The official checkpoint's shape.
     pub dims: Vec<usize>,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// Its first values.
     pub init: Init,
 }
 
@@ -197,16 +207,17 @@ impl Weight {
         self.dims.iter().product()
     }
 
+    /// Whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 /// The state of one elaboration.
-pub struct Elaborator<'e> {
+struct Elaborator<'e> {
     library: &'e Library,
     setting: &'e Setting<'e>,
-    pub rewriter: Rewriter<'e>,
+    rewriter: Rewriter<'e>,
     weights: Vec<Weight>,
     /// Where each weight is declared, in the order of `weights`.
     declared: Vec<Span>,

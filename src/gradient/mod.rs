@@ -21,10 +21,15 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Why a graph has no gradient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GradientError {
+    /// No root is called `loss`.
     #[error("the graph has no output `loss`: there is nothing to minimise")]
     NoObjective,
+    /// The root `loss` is no number.
     #[error("only a single number can be minimised; `loss` has dims {dims:?}")]
-    NotScalar { dims: Vec<usize> },
+    NotScalar {
+        /// What it is.
+        dims: Vec<usize>,
+    },
 }
 
 /// Adds for every weight the root `gradient.<name>`: what training has accumulated so far, plus the gradient of the root
@@ -46,6 +51,7 @@ pub fn differentiate(graph: &mut Graph, accumulations: usize) -> Result<(), Grad
 /// [`differentiate`] as luminal's framework runs it, on a graph whose loss is a number.
 #[derive(Debug)]
 pub struct Differentiate {
+    /// Micro-batches per optimizer step: every gradient is divided by it.
     pub accumulations: usize,
 }
 

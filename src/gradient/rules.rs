@@ -8,7 +8,9 @@ use std::f32::consts::{FRAC_2_SQRT_PI, FRAC_PI_2, LN_2, LOG2_E};
 
 /// A node in the sweep back.
 pub struct Site {
+    /// The node that gradients flow through.
     pub node: NodeIndex,
+    /// What it reads.
     pub inputs: Vec<Value>,
     /// The node's own results, whole.
     pub outputs: Vec<Value>,
@@ -28,6 +30,7 @@ pub enum Flow {
     Buffer(Value),
 }
 
+/// For each input of a node, what flows into it; none into one that no gradient reaches.
 pub type Flows = Vec<Option<Flow>>;
 
 /// What flows into each input of a node.

@@ -99,6 +99,9 @@ impl Rewriter<'_> {
     }
 
     /// The same elements under other dims. Copies only where the view cannot say it.
+    ///
+    /// # Panics
+    /// Unless both dims have as many elements.
     pub fn reshape(&mut self, a: &Value, dims: &[usize]) -> Value {
         let own = a.dims();
         assert_eq!(
@@ -156,6 +159,9 @@ impl Rewriter<'_> {
     }
 
     /// Concatenation as a sum of padded tensors.
+    ///
+    /// # Panics
+    /// Without parts.
     pub fn concat_by_pads(&mut self, parts: &[Value], axis: usize) -> Value {
         let total: usize = parts.iter().map(|p| p.dims()[axis]).sum();
         let mut before = 0;

@@ -22,6 +22,9 @@ pub fn run(graph: &Graph, leaf: &dyn Fn(&Input) -> Vec<f32>) -> BTreeMap<String,
 }
 
 /// As [`run`], for the roots that are wanted, computing only what they need.
+///
+/// # Panics
+/// As [`run`].
 pub fn run_roots(
     graph: &Graph,
     wanted: &dyn Fn(&str) -> bool,

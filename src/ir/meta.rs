@@ -67,6 +67,9 @@ impl Data for Meta {
 const KEY: u8 = 255;
 
 /// The side table of a graph made by [`super::Rewriter`].
+///
+/// # Panics
+/// If the graph was made otherwise.
 pub fn meta(graph: &Graph) -> &Meta {
     let tensor = graph
         .get_tensor_ref(NodeIndex::end(), KEY)

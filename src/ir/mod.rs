@@ -6,6 +6,12 @@
 //!   a `Contiguous` or an own operator that says it reads views with offsets ([`ops::Op::reads_slices`]).
 //! - A unary operator works on the buffer of its input: its edge is plain.
 //! - Rank is at most 6, sizes fit an `i32`, constants are interned by bits, inputs are numbered from 0.
+//!
+//! # Panics
+//!
+//! [`verify::verify`] refuses every graph that breaks a rule. What reads a graph, here and in `passes`, `gradient`, `plan` and
+//! `listing`, takes the rules for granted and may panic where one is broken; so may the [`Rewriter`] on operands whose dims do
+//! not fit. Elaboration checks dims before it comes to that.
 
 pub mod arithmetic;
 pub mod copy;

@@ -69,7 +69,7 @@ pub fn formula(operands: usize, code: &[Instr], results: &[ValueId]) -> String {
         let sum = pairwise(instr, &sums).filter(|_| uses[value] == 1);
         let expression = match instr.op {
             RowOp::Add if sum.as_ref().is_some_and(|s| s.len() >= 8) => {
-                let sum = sum.as_ref().expect("just seen");
+                let sum = sum.as_ref().expect("the guard has seen that it is one");
                 format!("sum(x{} .. x{})", sum.start, sum.end - 1)
             }
             RowOp::Constant(x) => format!("{x}"),

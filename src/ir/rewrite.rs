@@ -93,6 +93,9 @@ impl<'g> Rewriter<'g> {
     }
 
     /// Constant numbers, row-major.
+    ///
+    /// # Panics
+    /// Unless there are as many as the dims say.
     pub fn table(&mut self, values: &[f32], dims: &[usize]) -> Value {
         assert_eq!(
             values.len(),
@@ -173,6 +176,9 @@ impl<'g> Rewriter<'g> {
     }
 
     /// A binary operator on operands that broadcast to common dims.
+    ///
+    /// # Panics
+    /// If they do not.
     pub fn binary(&mut self, op: impl Operator + 'static, a: &Value, b: &Value) -> Value {
         let dims =
             broadcast_dims(&a.dims(), &b.dims()).expect("callers check that operands broadcast");

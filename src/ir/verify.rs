@@ -23,7 +23,10 @@ pub struct Violation {
     pub origin: String,
 }
 
-/// Checks every rule; the first broken one is the error.
+/// Checks every rule.
+///
+/// # Errors
+/// The first that is broken.
 pub fn verify(graph: &Graph) -> Result<(), Violation> {
     let broken = |node: NodeIndex, rule: String| {
         let origin = meta(graph)

@@ -21,6 +21,10 @@ type Axis = (
 
 const UNSET: usize = i32::MAX as usize;
 
+/// A static dimension.
+///
+/// # Panics
+/// If it does not fit an `i32`.
 pub fn size(n: usize) -> Expression {
     assert!(n <= UNSET, "a dimension of {n} does not fit an i32");
     n.into()
@@ -36,6 +40,9 @@ fn number(e: &Expression) -> usize {
 }
 
 /// The whole of a row-major buffer.
+///
+/// # Panics
+/// If there are more than 6 axes, or one does not fit an `i32`.
 pub fn plain(dims: &[usize]) -> ShapeTracker {
     assert!(
         dims.len() <= MAX_RANK,
@@ -46,6 +53,9 @@ pub fn plain(dims: &[usize]) -> ShapeTracker {
 }
 
 /// A single element broadcast to `dims`.
+///
+/// # Panics
+/// As [`plain`].
 pub fn broadcast(dims: &[usize]) -> ShapeTracker {
     assert!(
         dims.len() <= MAX_RANK,
@@ -173,6 +183,9 @@ pub fn expand(view: &ShapeTracker, axis: usize, n: usize) -> ShapeTracker {
 }
 
 /// Without a logical axis of size 1.
+///
+/// # Panics
+/// If it is of another size.
 pub fn squeeze(view: &ShapeTracker, axis: usize) -> ShapeTracker {
     assert_eq!(dims(view)[axis], 1, "only an axis of size 1 can be dropped");
     let mut view = *view;
@@ -195,6 +208,9 @@ pub fn slice(view: &ShapeTracker, axis: usize, start: usize, end: usize) -> Shap
 }
 
 /// Adds zeros before and after a logical axis of an unsliced, unpadded view.
+///
+/// # Panics
+/// If the axis is broadcast.
 pub fn pad(view: &ShapeTracker, axis: usize, before: usize, after: usize) -> ShapeTracker {
     let mut view = *view;
     let i = view.indexes[axis];
@@ -204,6 +220,9 @@ pub fn pad(view: &ShapeTracker, axis: usize, before: usize, after: usize) -> Sha
 }
 
 /// Splits a logical axis into factors, outermost first. `None` where the axis is sliced or padded or the rank grows past 6.
+///
+/// # Panics
+/// If the factors do not multiply to the axis.
 pub fn split(view: &ShapeTracker, axis: usize, factors: &[usize]) -> Option<ShapeTracker> {
     let at = view.indexes[axis];
     let touched = number(&view.slices[at].0) > 0

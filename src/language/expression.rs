@@ -12,11 +12,17 @@ use crate::diagnostic::{Diagnostic, Result, Span};
 pub use lexer::is_keyword;
 
 /// Parses the text under a span.
+///
+/// # Errors
+/// Text that is no expression, with the first place where it is none.
 pub fn parse(source: &Span) -> Result<Expr> {
     parser::parse(source)
 }
 
 /// Parses a YAML scalar. Escapes inside YAML quotes are refused: positions behind them would be wrong.
+///
+/// # Errors
+/// As [`parse`], and on escapes.
 pub fn parse_scalar(scalar: &Scalar) -> Result<Expr> {
     let written = scalar.content.text().split_whitespace();
     if written.collect::<String>() != scalar.text.split_whitespace().collect::<String>() {

@@ -14,11 +14,17 @@ use std::sync::Arc;
 
 /// Parses and checks a graph file by all rules that need neither another file nor values. The mistakes of a file are
 /// reported together, in its order; what a broken part would make look unused is not held against it.
+///
+/// # Errors
+/// Text that is no YAML, or every mistake in it.
 pub fn parse(file: &Arc<SourceFile>, name: &str) -> Result<GraphFile> {
     parse_with(file, name, |_| Vec::new())
 }
 
 /// As [`parse`], and reports what `check` has against the file together with the other mistakes.
+///
+/// # Errors
+/// As [`parse`], and what `check` returns.
 pub fn parse_with(
     file: &Arc<SourceFile>,
     name: &str,

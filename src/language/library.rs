@@ -20,6 +20,26 @@ const ENOUGH: usize = 20;
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/graphs");
 
 /// Graph files by name, each parsed once: `swin.block` is `swin/block.yaml` in the first folder that has it.
+///
+/// ```
+/// use mimc::Library;
+///
+/// let folder = tempfile::tempdir()?;
+/// let text = "
+/// doc: Twice as much.
+/// inputs:  { x: [..., dim] }
+/// steps:   { y: 2 * x }
+/// outputs: { y: [..., dim] }
+/// ";
+/// std::fs::write(folder.path().join("twice.yaml"), text)?;
+///
+/// let library = Library::new(&[folder.path().to_owned()]);
+/// assert_eq!(library.get("twice").unwrap().doc, "Twice as much.");
+/// assert!(library.get("mask.random").is_ok());
+/// let error = library.get("mask.randm").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `mask.random`?"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Library {
     roots: Vec<PathBuf>,
     names: BTreeSet<String>,

@@ -55,6 +55,9 @@ pub struct Einsum {
 }
 
 /// Parses `b [h w] c`; `source` is what stands inside the quotes.
+///
+/// # Errors
+/// Text that is no such pattern.
 pub fn parse_side(source: &Span) -> Result<Side> {
     let whole = 0..source.text().len();
     if let Some(arrow) = source.text().find("->") {
@@ -66,6 +69,9 @@ pub fn parse_side(source: &Span) -> Result<Side> {
 }
 
 /// Parses `b (y i) c -> b y i c`.
+///
+/// # Errors
+/// Text that is no such pattern.
 pub fn parse_arrow(source: &Span) -> Result<Arrow> {
     let (from, to) = parser::split_arrow(source)?;
     Ok(Arrow {
@@ -75,6 +81,9 @@ pub fn parse_arrow(source: &Span) -> Result<Arrow> {
 }
 
 /// Parses `b i, o i -> b o`.
+///
+/// # Errors
+/// Text that is no such pattern.
 pub fn parse_einsum(source: &Span) -> Result<Einsum> {
     let (from, to) = parser::split_arrow(source)?;
     let operands = parser::split_commas(source, from);

@@ -55,6 +55,9 @@ pub enum Literal {
 }
 
 /// Reads a file of at most 1 MiB of UTF-8. `shown` is its path in messages.
+///
+/// # Errors
+/// A file that cannot be read, is larger, or is no text.
 pub fn read(path: &Path, shown: &str) -> Result<Arc<SourceFile>> {
     let failed = |error: std::io::Error| {
         Diagnostic::error("unreadable", format!("cannot read {shown}: {error}"))
@@ -126,6 +129,9 @@ fn too_large(shown: &str) -> Diagnostic {
 }
 
 /// Parses the text under `source`, one document; no text at all is an empty scalar.
+///
+/// # Errors
+/// Text that is too long or no plain YAML: anchors, tags and several documents are refused.
 pub fn parse(source: &Span) -> Result<Node> {
     if source.range.len() > MAX_BYTES {
         return Err(too_large(&source.file.path).into());

@@ -41,7 +41,9 @@ use names::Names;
 /// A part of a listing under a heading. The lines of all parts are numbered through.
 #[derive(Debug, Clone, Default)]
 pub struct Section {
+    /// What stands above the lines; empty for none.
     pub heading: String,
+    /// In order.
     pub lines: Vec<Line>,
 }
 
@@ -54,6 +56,7 @@ pub struct Line {
     pub shapes: Vec<Vec<usize>>,
     /// What it does, before its arguments.
     pub label: String,
+    /// What the operator is applied to.
     pub args: Vec<Arg>,
     /// What is done to each element, where the label does not say it.
     pub code: String,
@@ -61,13 +64,18 @@ pub struct Line {
     pub kept: Vec<Arg>,
 }
 
+/// One argument of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arg {
+    /// A number, a name.
     Text(String),
     /// A line by its number, in words: `gradient of ` before it, how it is seen behind it.
     Line {
+        /// What stands before the number.
         before: String,
+        /// The line whose result is meant.
         line: usize,
+        /// What stands behind the number: a view.
         after: String,
     },
     /// All lines between two, both included.
@@ -75,6 +83,7 @@ pub enum Arg {
 }
 
 impl Arg {
+    /// The result of a line, seen by a view.
     pub fn line(line: usize, after: String) -> Self {
         let before = String::new();
         Arg::Line {

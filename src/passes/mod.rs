@@ -26,6 +26,7 @@ use luminal::prelude::{Compiler, ToIdsMut};
 /// One pass: what it is called in errors and listings, and what it does to a graph.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
+    /// As listings and messages call it.
     pub name: &'static str,
     run: fn(&mut Graph),
 }
@@ -65,7 +66,9 @@ impl Compiler for Pass {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pass `{pass}` broke a rule of the graph: {violation}")]
 pub struct Broken {
+    /// The pass behind which the graph was illegal.
     pub pass: &'static str,
+    /// What is wrong with it.
     pub violation: Violation,
 }
 

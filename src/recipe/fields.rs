@@ -10,17 +10,22 @@ use std::fmt;
 pub struct Field {
     /// Dotted: `train.optimizer.eps`.
     pub path: &'static str,
+    /// What can be written.
     pub kind: Kind,
     /// Empty where the value has none.
     pub unit: &'static str,
+    /// What stands for it if it is left out.
     pub default: Fallback,
+    /// Of its numbers.
     pub range: Range,
+    /// What it is, in a phrase.
     pub doc: &'static str,
 }
 
 /// What stands for a key that a recipe leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
+    /// Nothing: it must be written.
     Required,
     /// A YAML value.
     Is(&'static str),
@@ -31,7 +36,9 @@ pub enum Fallback {
 /// The numbers allowed, both ends included unless `open`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Range {
+    /// The least.
     pub low: f64,
+    /// The greatest.
     pub high: f64,
     /// Whether `low` itself is left out.
     pub open: bool,
@@ -153,6 +160,7 @@ pub fn markdown() -> String {
 }
 
 impl Range {
+    /// Whether a number is allowed; one that is not a number never is.
     pub fn contains(&self, value: f64) -> bool {
         (value > self.low || (!self.open && value == self.low)) && value <= self.high
     }

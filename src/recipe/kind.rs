@@ -8,16 +8,22 @@ use crate::{
 use serde_yaml::Value;
 use std::fmt;
 
+/// What can be written for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Any text.
     Text,
+    /// A whole number.
     Int,
+    /// A number.
     Float,
+    /// `true` or `false`.
     Bool,
     /// So many numbers.
     Floats(usize),
     /// Any number of numbers.
     FloatList,
+    /// One of these words.
     OneOf(&'static [&'static str]),
     /// Or `null`.
     Maybe(&'static Kind),

@@ -13,6 +13,7 @@ use serde_yaml::{Mapping, Value as Yaml};
 /// say the same, wherever they stand.
 #[derive(Debug, Clone)]
 pub struct GraphRef {
+    /// `mask.random`
     pub graph: Spanned<String>,
     /// In the order written.
     pub params: Vec<(Spanned<String>, Spanned<Value>)>,
@@ -23,17 +24,24 @@ pub struct GraphRef {
 /// What a recipe can write for a param. Equality is that of what is said, as for [`GraphRef`].
 #[derive(Debug, Clone)]
 pub enum Value {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Int(i64),
+    /// Any other number.
     Float(f64),
     /// Also an initialiser, `normal(0.02)`: its span is what stands inside quotes, ready for the expression parser.
     Text(String),
+    /// Of any kinds.
     List(Vec<Spanned<Value>>),
+    /// A graph that fills a graph-typed param.
     Graph(GraphRef),
 }
 
 impl GraphRef {
+    /// The value that is written for a param.
     pub fn param(&self, name: &str) -> Option<&Spanned<Value>> {
         let found = self.params.iter().find(|(key, _)| key.value == name);
         found.map(|(_, value)| value)

@@ -6,7 +6,9 @@ const GAP: &str = "  ";
 /// Which end of a column's cells line up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
+    /// Texts.
     Left,
+    /// Numbers.
     Right,
 }
 

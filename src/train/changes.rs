@@ -63,8 +63,11 @@ pub fn meaning(key: &str) -> Meaning {
 pub struct Change {
     /// `model.encoder.depth`
     pub key: String,
+    /// In the checkpoint, as YAML.
     pub was: String,
+    /// Now, as YAML.
     pub is: String,
+    /// What becomes of the run.
     pub meaning: Meaning,
 }
 

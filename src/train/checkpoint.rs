@@ -57,6 +57,7 @@ pub struct State {
     pub position: usize,
     /// The resolved recipe.
     pub recipe: String,
+    /// Of the run.
     pub seed: u64,
     /// Optimizer steps made.
     pub step: u64,
@@ -190,10 +191,12 @@ impl Checkpoint {
         }
     }
 
+    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Where the run stood.
     pub fn state(&self) -> &State {
         &self.state
     }

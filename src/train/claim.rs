@@ -25,6 +25,7 @@ pub struct Claim {
 /// Who holds a folder, as it stands in the locked file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
+    /// Its process.
     pub pid: u32,
     /// Seconds since 1970. A clock that was set meanwhile makes only a message wrong.
     started: u64,
@@ -32,6 +33,7 @@ pub struct Holder {
 
 /// Why a folder could not be claimed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum ClaimError {
     #[error("another run is at work in {}{}", folder.display(), told(holder.as_ref()))]
     Held {

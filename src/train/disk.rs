@@ -15,25 +15,43 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// An empty file, in place of any of that name.
     ///
     /// # Errors
-    /// Of the file system, as for all that follow.
+    /// Of the file system.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// A file to be written on behind its end; an empty one where there is none.
+    ///
+    /// # Errors
+    /// Of the file system.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Puts a file or folder in the place of another, in one step.
+    ///
+    /// # Errors
+    /// Of the file system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
+    ///
+    /// # Errors
+    /// Of the file system.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Creates a folder inside one that is there; one that exists stays as it is.
+    ///
+    /// # Errors
+    /// Of the file system.
     fn create_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a folder lasting.
+    ///
+    /// # Errors
+    /// Of the file system.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Bytes that can still be written in a folder.
+    ///
+    /// # Errors
+    /// Of the file system.
     fn free(&self, folder: &Path) -> io::Result<u64>;
 }
 

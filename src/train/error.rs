@@ -8,7 +8,9 @@ use super::{
 };
 use crate::data::DataError;
 
+/// Why a run could not begin or go on.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum TrainError {
     #[error(transparent)]
     Data(#[from] DataError),

@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Run {
-    /// The whole run of a recipe, from its start. The library is that which compiled it.
+    /// The whole run of a recipe, from its start. The library is that which compiled it: checkpoints tell by it whether a
+    /// graph file has changed.
     pub fn from_recipe(recipe: &Recipe, library: &Library, output: Output) -> Self {
         let train = &recipe.train;
         Self {
@@ -30,7 +31,8 @@ impl Run {
             schedule: ScheduleConfig::from(&train.schedule),
             steps: None,
             checkpoint_every: train.checkpoint_every,
-            keep: NonZeroUsize::new(train.keep).expect("the range of train.keep starts at 1"),
+            // The last checkpoint stays whatever is asked for.
+            keep: NonZeroUsize::new(train.keep).unwrap_or(NonZeroUsize::MIN),
             picture_every: train.picture_every,
         }
     }
@@ -56,9 +58,8 @@ impl From<&Schedule> for ScheduleConfig {
             ScheduleName::Constant => Curve::Constant,
             ScheduleName::Multistep => Curve::Multistep { milestones, gamma },
             ScheduleName::Step => Curve::Step {
-                every: *milestones
-                    .first()
-                    .expect("a recipe gives `step` one milestone"),
+                // No period is refused as one of no steps is.
+                every: milestones.first().copied().unwrap_or(0.0),
                 gamma,
             },
         };

@@ -22,6 +22,7 @@ pub struct Record {
     pub lr: f64,
     /// Norm of all gradients together, before clipping.
     pub grad_norm: f32,
+    /// Of this step, waiting included.
     pub images_per_s: f64,
     /// How long the step waited for images, in seconds.
     pub data_wait: f64,

@@ -9,14 +9,18 @@ pub struct Mismatch {
     pub missing: Vec<String>,
     /// Found but not wanted.
     pub unexpected: Vec<String>,
+    /// Found in another shape.
     pub reshaped: Vec<Reshaped>,
 }
 
 /// One tensor that is not of the wanted shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reshaped {
+    /// Of the tensor.
     pub name: String,
+    /// The model's shape.
     pub wanted: String,
+    /// The file's shape.
     pub found: String,
 }
 

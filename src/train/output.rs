@@ -60,6 +60,7 @@ impl Output {
         }
     }
 
+    /// Where it is.
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk
     }
@@ -153,32 +154,39 @@ impl Output {
         Ok(())
     }
 
+    /// The folder of the run.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// The resolved recipe.
     pub fn recipe(&self) -> PathBuf {
         self.folder.join(RECIPE)
     }
 
+    /// One line of JSON per optimizer step, a [`Record`](super::metrics::Record) each.
     pub fn metrics(&self) -> PathBuf {
         self.folder.join(METRICS)
     }
 
+    /// The images that could not be read; there if there are any.
     pub fn unreadable(&self) -> PathBuf {
         self.folder.join(UNREADABLE)
     }
 
+    /// The loss of all steps, drawn.
     pub fn curve(&self) -> PathBuf {
         self.folder.join(CURVE)
     }
 
+    /// What the network made of a few images behind a step.
     pub fn picture(&self, step: u64) -> PathBuf {
         self.folder
             .join(PICTURES)
             .join(format!("step_{step:06}.png"))
     }
 
+    /// The folder of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.folder.join(CHECKPOINTS)
     }

@@ -17,7 +17,9 @@ use super::canvas::{self, INK, at, text};
 /// One image in the three forms that a line is made of. All pictures are squares of the same side.
 #[derive(Debug, Clone)]
 pub struct View {
+    /// As the network is fed it.
     pub original: RgbImage,
+    /// As the network makes it.
     pub reconstruction: RgbImage,
     /// Whether each unit is hidden, row by row; a square number of units that divides the picture.
     pub hidden: Vec<bool>,

@@ -12,7 +12,6 @@ use super::{
     metrics::Record,
     output::Output,
     schedule::{Rates, ScheduleConfig},
-    step::Step,
 };
 use crate::data::{DataConfig, Skipped};
 
@@ -25,6 +24,7 @@ pub struct Run {
     pub recipe: String,
     /// Checksums of the graph files that the model is made of, by their paths.
     pub graphs: BTreeMap<String, String>,
+    /// Where its results go.
     pub output: Output,
     /// Goes on from the latest checkpoint in the output folder, to the same bits as if the run had not been interrupted.
     pub resume: bool,
@@ -32,7 +32,9 @@ pub struct Run {
     pub data: DataConfig,
     /// Images per optimizer step; a multiple of the program's micro-batch.
     pub batch: usize,
+    /// Length of the run and of its schedule; may be a fraction.
     pub epochs: f64,
+    /// The learning rate of every step.
     pub schedule: ScheduleConfig,
     /// Stops after so many optimizer steps, counted from the start of the run. The schedule stays that of the whole run.
     pub steps: Option<u64>,
@@ -42,15 +44,6 @@ pub struct Run {
     pub keep: NonZeroUsize,
     /// Optimizer steps between pictures; 0 for only one at the end.
     pub picture_every: u64,
-}
-
-/// The compiled programs of a run.
-pub struct Programs<'a> {
-    /// Trains.
-    pub training: &'a mut dyn Step,
-    /// The forward pass alone, without what is random in training except for the masks; keeps the outputs `decoder` and
-    /// `mask`. Draws the pictures; without it there are none.
-    pub pictures: Option<&'a mut dyn Step>,
 }
 
 /// Something that happened, in the order it happens.
@@ -64,12 +57,16 @@ pub enum Event<'a> {
     NothingToResume(&'a Path),
     /// The run is not quite the one that wrote the checkpoint, and goes on all the same.
     Changed(&'a [Change]),
+    /// The run goes on from a checkpoint.
     Resumed {
+        /// Its file.
         checkpoint: &'a Path,
+        /// Optimizer steps made by then.
         step: u64,
     },
     /// The checkpoints that are to be kept will not fit on the disk.
     Tight {
+        /// What one takes, and what is free.
         room: Room,
         /// Those kept, and one more while it is written.
         checkpoints: usize,
@@ -95,6 +92,7 @@ pub struct Started {
     pub images: usize,
     /// Images per optimizer step.
     pub batch: usize,
+    /// Images computed at once.
     pub micro_batch: usize,
     /// Optimizer steps already made.
     pub step: u64,
@@ -102,12 +100,20 @@ pub struct Started {
     pub goal: u64,
     /// Optimizer steps of the whole schedule.
     pub total: u64,
+    /// The learning rates, scaled to the batch.
     pub rates: Rates,
 }
 
-/// Hears of what happens.
+/// Hears of what happens. A closure that takes an [`Event`] is one.
 pub trait Observer {
+    /// Called in the thread that trains, which waits for it.
     fn observe(&mut self, event: Event<'_>);
+}
+
+impl<F: FnMut(Event<'_>)> Observer for F {
+    fn observe(&mut self, event: Event<'_>) {
+        self(event);
+    }
 }
 
 /// How a run ended.

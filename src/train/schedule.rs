@@ -13,6 +13,7 @@ const REFERENCE_BATCH: f64 = 512.0;
 /// A schedule as a recipe writes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleConfig {
+    /// What the rate does behind the warm-up.
     pub curve: Curve,
     /// Rate at the end of the warm-up, per 512 images.
     pub base_lr: f64,
@@ -45,22 +46,30 @@ pub enum Curve {
     Linear,
     /// Times `gamma` at each of the milestones, in epochs, rising.
     Multistep {
+        /// In epochs, rising.
         milestones: Vec<f64>,
+        /// Factor of each.
         gamma: f64,
     },
     /// Times `gamma` every so many epochs.
     Step {
+        /// In epochs.
         every: f64,
+        /// Factor of each.
         gamma: f64,
     },
+    /// The base rate throughout.
     Constant,
 }
 
 /// Rates as the optimizer sees them: scaled to the batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
+    /// After the warm-up.
     pub base: f64,
+    /// Where the warm-up starts.
     pub warmup: f64,
+    /// At the end of the run.
     pub min: f64,
 }
 
@@ -85,6 +94,7 @@ enum Steps {
 
 /// Why a schedule makes no sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum ScheduleError {
     #[error(
         "the run ends within its warm-up: train.schedule.warmup_epochs = {warmup}, train.epochs = {epochs}"

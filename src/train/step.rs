@@ -1,10 +1,37 @@
 //! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
 
-use super::signals::Stop;
+use super::stop::Stop;
 use crate::{plan::Work, random::Key};
 use std::sync::Arc;
 
 /// A compiled training step: forward, backward and update of one model.
+///
+/// Without a [`Trainer`](super::trainer::Trainer), whose images come from a [`Loader`](crate::data::Loader), a step takes
+/// whatever it is fed:
+///
+/// ```
+/// use mimc::{Cpu, Draw, Library, Options, Part, Recipe, compile};
+///
+/// let sets = ["model.encoder.window=3", "data.size=48", "train.batch=4", "train.micro_batch=2"];
+/// let recipe = Recipe::load("quickstart", &sets.map(String::from))?;
+/// let program = compile(&recipe, &Library::new(&[]), &Options::default())?;
+/// let mut step = program.prepare(&Cpu, recipe.train.seed)?;
+///
+/// // [2, 3, 48, 48], normalised.
+/// let images: Vec<f32> = (0..2 * 3 * 48 * 48).map(|at| (at as f32 / 7.0).sin()).collect();
+/// for update in 1..=2 {
+///     for first_sample in [0, 2] {
+///         step.feed("image", &images)?;
+///         let loss = step.accumulate(Draw { seed: 0, step: update - 1, first_sample })?;
+///         assert!(loss.is_finite());
+///     }
+///     let norm = step.apply(1e-4, update)?;
+///     assert!(norm > 0.0);
+/// }
+/// let mut bias = vec![0.0; step.weights()[0].len()];
+/// step.read(Part::Value, 0, &mut bias);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Step {
     /// The weights in the order of the graph.
     fn weights(&self) -> &[WeightInfo];
@@ -41,7 +68,7 @@ pub trait Step {
     /// clipping.
     ///
     /// # Errors
-    /// If the backend cannot run the program.
+    /// If `update` is 0, or the backend cannot run the program.
     fn apply(&mut self, lr: f32, update: u64) -> Result<f32, StepError>;
 
     /// From now on, a run of [`Step::accumulate`] under way ends with [`StepError::Interrupted`] soon after `stop` is
@@ -86,6 +113,7 @@ impl WeightInfo {
         self.dims.iter().product()
     }
 
+    /// Whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -100,6 +128,7 @@ pub struct KernelTime {
     pub origin: Arc<str>,
     /// Of one run.
     pub work: Work,
+    /// How often.
     pub runs: u32,
     /// Of all runs.
     pub seconds: f64,
@@ -108,7 +137,9 @@ pub struct KernelTime {
 /// The tensors that belong to one weight, all of its shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
+    /// What the model computes with.
     Value,
+    /// Summed over the micro-batches of the step under way.
     Gradient,
     /// Running mean of the gradient.
     FirstMoment,
@@ -119,6 +150,7 @@ pub enum Part {
 /// Names the random numbers of one micro-batch: a pure function of these three, however the batch is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
+    /// Of the run.
     pub seed: u64,
     /// Optimizer step, from 0.
     pub step: u64,
@@ -135,6 +167,7 @@ impl Draw {
 
 /// Why a step could not be fed, run or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum StepError {
     #[error("the graph has no input `{name}`; its inputs are {}", list(known))]
     UnknownInput { name: String, known: Vec<String> },
@@ -146,6 +179,8 @@ pub enum StepError {
     },
     #[error("the program keeps no output `{name}`; it keeps {}", list(known))]
     UnknownOutput { name: String, known: Vec<String> },
+    #[error("updates are counted from 1, got 0")]
+    UpdateZero,
     #[error("the micro-batch was interrupted")]
     Interrupted,
     /// The backend's own words.

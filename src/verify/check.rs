@@ -8,14 +8,23 @@ use std::{collections::BTreeMap, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
+    /// Of the first step.
     Loss,
+    /// Of each named module.
     Activations,
+    /// The predicted images.
     Reconstruction,
+    /// Of each weight.
     Gradients,
+    /// Elements whose gradient is zero but for rounding.
     ZeroGradients,
+    /// The loss of each step.
     Trajectory,
+    /// Of each step, before clipping.
     GradientNorms,
+    /// Each weight behind the last step.
     Final,
+    /// Which weights do not decay.
     NoDecay,
 }
 
@@ -23,10 +32,13 @@ pub enum Check {
 /// effect of wrong ones (another GELU, no clipping, one weight's decay), both measured on small models.
 #[derive(Debug)]
 pub struct CheckInfo {
+    /// Which it is.
     pub check: Check,
+    /// As reports and `--tolerance` call it.
     pub name: &'static str,
     /// Unless the command line says otherwise.
     pub limit: f64,
+    /// What is compared, and how.
     pub doc: &'static str,
 }
 
@@ -54,6 +66,7 @@ pub const CHECKS: &[CheckInfo] = &[
 ];
 
 impl Check {
+    /// Its row of [`CHECKS`].
     pub fn info(self) -> &'static CheckInfo {
         let found = CHECKS.iter().find(|info| info.check == self);
         found.expect("the table has every check")
@@ -65,6 +78,7 @@ impl Check {
 pub struct Tolerances(BTreeMap<Check, f64>);
 
 impl Tolerances {
+    /// Puts a limit in the place of the check's own.
     pub fn set(&mut self, Tolerance(check, limit): Tolerance) {
         self.0.insert(check, limit);
     }
@@ -104,9 +118,11 @@ impl FromStr for Tolerance {
 /// The worst of one kind of comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
+    /// Which it is.
     pub check: Check,
     /// Not a number where a compared number was none.
     pub worst: f64,
+    /// What it may be at most.
     pub limit: f64,
     /// What was worst: a weight, a module, a step. Empty where there is but one.
     pub place: String,
@@ -115,11 +131,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether the worst is within the limit.
     pub fn passes(&self) -> bool {
         self.worst <= self.limit
     }
 }
 
+/// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// In the order of [`CHECKS`].
@@ -129,6 +147,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether every row does.
     pub fn passes(&self) -> bool {
         self.rows.iter().all(Row::passes)
     }

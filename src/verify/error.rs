@@ -6,7 +6,9 @@ use crate::{
     train::{mismatch::Mismatch, step::StepError},
 };
 
+/// Why a comparison cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum VerifyError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),

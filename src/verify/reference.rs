@@ -23,6 +23,7 @@ use std::{
 /// How often its own rounding a gradient of the file may be off.
 const GRADIENT_MARGIN: f64 = 5.0;
 
+/// A file of numbers of another implementation, open for reading.
 #[derive(Debug)]
 pub struct Reference {
     path: PathBuf,
@@ -38,6 +39,7 @@ pub struct Reference {
 
 /// A file that cannot be compared with.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum ReferenceError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },

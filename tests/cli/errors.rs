@@ -258,6 +258,15 @@ fn wrong_files() {
             &["build/last.json is damaged", "mimc run RECIPE"],
         )],
     );
+    desk.good(&["compile", "tiny"]);
+    let record = desk
+        .read("build/last.json")
+        .replace("\"cpu\"", "\"abacus\"");
+    desk.write("build/last.json", &record);
+    check(
+        &desk,
+        &[(&["run"], FAILED, &["there is no backend `abacus`"])],
+    );
 }
 
 #[test]

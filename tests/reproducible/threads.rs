@@ -7,23 +7,11 @@ use mimc::{
     language::library::Library,
     plan,
     recipe::Recipe,
-    train::{
-        metrics,
-        output::Output,
-        run::{Event, Observer, Programs, Run},
-        signals::Stop,
-        trainer::train,
-    },
+    train::{metrics, output::Output, run::Run, trainer::Trainer},
 };
 use std::{collections::BTreeMap, fs, path::Path};
 
 const STEPS: u64 = 50;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn observe(&mut self, _: Event<'_>) {}
-}
 
 /// What a run leaves, times aside.
 #[derive(PartialEq)]
@@ -47,11 +35,7 @@ fn trained(recipe: &Recipe, threads: usize, workers: usize) -> Results {
     let mut step = program
         .prepare(BACKENDS[0], recipe.train.seed)
         .expect("a tiny plan fits any machine");
-    let programs = Programs {
-        training: &mut *step,
-        pictures: None,
-    };
-    let summary = train(&run, programs, &Stop::default(), &mut Silent);
+    let summary = Trainer::new(&run, &mut *step).train();
     assert_eq!(summary.expect("the run ends well").step, STEPS, "{threads}");
     let records = metrics::read(&run.output.metrics()).expect("logged");
     Results {

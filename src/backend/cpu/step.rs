@@ -7,8 +7,8 @@ use crate::{
     plan::{BufferId, Plan, Scheduled, Weight, check::check},
     random::Key,
     train::{
-        signals::Stop,
         step::{Draw, KernelTime, Part, Step, StepError, WeightInfo},
+        stop::Stop,
     },
 };
 use std::time::{Duration, Instant};
@@ -79,6 +79,7 @@ impl CpuStep {
         })
     }
 
+    /// What it runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -185,6 +186,9 @@ impl Step for CpuStep {
     }
 
     fn apply(&mut self, lr: f32, update: u64) -> Result<f32, StepError> {
+        if update == 0 {
+            return Err(StepError::UpdateZero);
+        }
         let betas = self.plan.apply.iter().find_map(|s| match &s.kernel {
             crate::plan::Kernel::AdamW(sweep) => Some(sweep.betas),
             _ => None,

@@ -117,6 +117,9 @@ impl Step for Reference {
     }
 
     fn apply(&mut self, lr: f32, update: u64) -> Result<f32, StepError> {
+        if update == 0 {
+            return Err(StepError::UpdateZero);
+        }
         let betas = self
             .graph
             .graph

@@ -37,35 +37,47 @@ pub struct Found {
     beside: Beside,
 }
 
+/// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
+    /// As it was given.
     pub path: String,
+    /// All there are.
     pub images: usize,
     /// Tar archives that hold them; 0 for a folder of files.
     pub archives: usize,
     /// All counts below are of those looked at.
     pub looked_at: usize,
+    /// Those that can be decoded.
     pub readable: usize,
+    /// How many there are of each.
     pub formats: BTreeMap<&'static str, usize>,
     /// Of those that can be read, in pixels, as they are seen.
     pub width: Spread,
+    /// As the width.
     pub height: Spread,
     /// Of each, as it is stored.
     pub bytes: Spread,
+    /// Of all together.
     pub total_bytes: u64,
+    /// Those of one channel of colour.
     pub grey: usize,
+    /// Those with a channel of transparency.
     pub alpha: usize,
     /// More than 8 bits a sample.
     pub deep: usize,
     /// Stored in another orientation than they are seen.
     pub turned: usize,
+    /// Side of what the network would see, in pixels.
     pub size: usize,
     /// Red, green and blue in \[0, 1\], of the central squares at `size` pixels, every image counting alike; what
     /// `data.mean` and `data.std` of a recipe take. `None` if no image can be read.
     pub statistics: Option<Statistics>,
+    /// That looked.
     pub threads: usize,
     /// Read, decoded and resized by all threads together.
     pub images_per_s: f64,
+    /// What training would meet.
     pub problems: Problems,
     /// Other files by their extension.
     pub passed_over: BTreeMap<String, usize>,
@@ -74,17 +86,24 @@ pub struct Survey {
 /// The middle of an even number of values is the lower of two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Spread {
+    /// The least.
     pub min: u64,
+    /// The middle one.
     pub median: u64,
+    /// The greatest.
     pub max: u64,
 }
 
+/// Of red, green and blue, in \[0, 1\].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Statistics {
+    /// Of all pixels.
     pub mean: [f64; 3],
+    /// The deviation from it.
     pub std: [f64; 3],
 }
 
+/// Files that training passes over or had better not see.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Problems {
     /// Those training would pass over.
@@ -102,7 +121,9 @@ pub struct Problems {
 /// A file, and what is the matter with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Named<T> {
+    /// The file as a user would open it.
     pub name: String,
+    /// What is the matter.
     pub what: T,
 }
 
@@ -121,6 +142,7 @@ impl Found {
         })
     }
 
+    /// All there are.
     pub fn images(&self) -> usize {
         self.stored.len()
     }

@@ -48,6 +48,12 @@ impl Builtin {
     }
 }
 
+/// Every built-in, by group: how it is called, and what it does.
+pub fn signatures() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rows = BUILTINS.iter().copied().flatten();
+    rows.map(|row| (row.signature, row.doc))
+}
+
 pub fn find(name: &str) -> Option<&'static Builtin> {
     let mut rows = BUILTINS.iter().copied().flatten();
     rows.find(|row| row.name() == name)
@@ -58,6 +64,15 @@ mod tests {
     use super::*;
     use crate::language::names;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_documentation_lists_the_same_built_ins() {
+        let page = include_str!("../../../docs/language.md");
+        for (signature, doc) in signatures() {
+            let row = format!("| `{signature}` | {doc} |");
+            assert!(page.contains(&row), "no row {row}");
+        }
+    }
 
     #[test]
     fn the_table_holds_the_names_that_the_language_reserves() {

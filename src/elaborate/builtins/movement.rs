@@ -185,7 +185,10 @@ fn concat(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
     let values: Vec<_> = parts.iter().map(|part| &part.value).collect();
     let value = elaborator.rewriter.op(ops::Concat { axis }, &values);
     Ok(tensor::data(
-        value.into_iter().next().expect("one result"),
+        value
+            .into_iter()
+            .next()
+            .expect("what moves elements has one result"),
         axes,
     ))
 }
@@ -241,6 +244,9 @@ fn roll(elaborator: &mut Elaborator, call: &Call) -> Result<Data> {
         return Ok(Data::Tensor(x.clone()));
     }
     let value = elaborator.rewriter.op(ops::Roll { shifts }, &[&x.value]);
-    let value = value.into_iter().next().expect("one result");
+    let value = value
+        .into_iter()
+        .next()
+        .expect("what moves elements has one result");
     Ok(tensor::data(value, x.axes.clone()))
 }

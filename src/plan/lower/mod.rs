@@ -19,6 +19,9 @@ use crate::ir::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Lowers a legal graph, fused or not.
+///
+/// # Panics
+/// On a graph that [`verify`](crate::ir::verify::verify) refuses.
 pub fn lower(graph: &Graph) -> Plan {
     let mut lowering = Lowering::new(graph);
     lowering.leaves();

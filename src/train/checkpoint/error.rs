@@ -5,7 +5,9 @@ use std::{fmt, io, path::PathBuf};
 use super::{FORMAT, NOTE};
 use crate::{text::units::bytes, train::mismatch::Mismatch};
 
+/// Why a checkpoint could not be written or gone on from.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "a variant's message says what its fields hold")]
 pub enum CheckpointError {
     #[error("cannot write the checkpoint {}: {source}; {room}", path.display())]
     Write {
@@ -37,6 +39,7 @@ pub enum CheckpointError {
 /// What a checkpoint takes and what there is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
+    /// Bytes of one checkpoint.
     pub takes: u64,
     /// Nothing where the system does not tell.
     pub free: Option<u64>,

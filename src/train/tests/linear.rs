@@ -3,8 +3,8 @@
 
 use crate::random::Key;
 use crate::train::{
-    signals::Stop,
     step::{Draw, Part, Step, StepError, WeightInfo},
+    stop::Stop,
 };
 
 /// Units per side of an image.

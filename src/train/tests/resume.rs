@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     data::Source,
-    train::{run::Run, signals::Stop},
+    train::{run::Run, stop::Stop},
 };
 
 #[test]

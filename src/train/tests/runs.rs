@@ -17,10 +17,10 @@ use crate::{
         error::TrainError,
         metrics::{self, Record},
         output::Output,
-        run::{Event, Observer, Programs, Run, Summary},
+        run::{Event, Observer, Run, Summary},
         schedule::{Curve, ScheduleConfig},
-        signals::Stop,
-        trainer::train,
+        stop::Stop,
+        trainer::Trainer,
     },
 };
 
@@ -132,11 +132,8 @@ pub fn go_until(
     stop: &Stop,
 ) -> (Result<Summary, TrainError>, Vec<String>) {
     let mut heard = Heard::default();
-    let programs = Programs {
-        training: model,
-        pictures: None,
-    };
-    let result = train(run, programs, stop, &mut heard);
+    let trainer = Trainer::new(run, model).stop(stop);
+    let result = trainer.observer(&mut heard).train();
     (result, heard.0)
 }
 

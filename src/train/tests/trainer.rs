@@ -11,9 +11,8 @@ use crate::train::{
     error::TrainError,
     metrics::{self, Record},
     output::Output,
-    run::{Event, Observer, Programs, Summary},
-    signals::Stop,
-    trainer::train,
+    run::{Event, Observer, Summary},
+    trainer::Trainer,
 };
 
 #[test]
@@ -188,12 +187,9 @@ fn too_many_unreadable_images_stop_the_run_and_keep_its_state() {
     let place = Place::new();
     let run = place.run("a");
     let mut model = Linear::new(SIZE, BATCH, 2);
-    let programs = Programs {
-        training: &mut model,
-        pictures: None,
-    };
-    let stop = Stop::default();
-    let error = train(&run, programs, &stop, &mut Vandal(&place)).expect_err("no images are left");
+    let mut vandal = Vandal(&place);
+    let trainer = Trainer::new(&run, &mut model).observer(&mut vandal);
+    let error = trainer.train().expect_err("no images are left");
     assert!(matches!(error, TrainError::Data(_)), "{error}");
     assert!(error.to_string().starts_with("11 of the first "), "{error}");
     // What had been read by then was still trained on.
@@ -226,11 +222,10 @@ fn pictures_are_drawn_on_the_way_and_at_the_end() {
     run.picture_every = 5;
     let (mut training, mut pictures) = (Linear::new(SIZE, BATCH, 2), Linear::new(SIZE, 3, 3));
     let mut heard = Heard::default();
-    let programs = Programs {
-        training: &mut training,
-        pictures: Some(&mut pictures),
-    };
-    let summary = train(&run, programs, &Stop::default(), &mut heard).expect("ends well");
+    let trainer = Trainer::new(&run, &mut training)
+        .pictures(&mut pictures)
+        .observer(&mut heard);
+    let summary = trainer.train().expect("ends well");
     assert_eq!(
         heard.0[1..],
         [

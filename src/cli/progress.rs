@@ -1,21 +1,19 @@
 //! Tells a person at a terminal, or a log file, how a run is doing.
 
-use std::io::{self, IsTerminal, Write};
-
 use indicatif::{ProgressBar, ProgressStyle};
-
-use super::{
-    changes::{Change, Meaning},
-    metrics::Record,
-    run::{Event, Observer, Started},
-};
-use crate::{
+use mimc::{
     data::Skipped,
     text::{
         columns::{Align, columns},
         units::duration,
     },
+    train::{
+        changes::{Change, Meaning},
+        metrics::Record,
+        run::{Event, Observer, Started},
+    },
 };
+use std::io::{self, IsTerminal, Write};
 
 /// Two lines that move with every step on a terminal, and elsewhere a line every so many steps; messages in between.
 pub struct Progress {
@@ -41,7 +39,7 @@ impl Progress {
     pub fn stderr(log_every: u64) -> Self {
         let sink = match io::stderr().is_terminal() {
             true => Sink::Bar(new_bar()),
-            false => Sink::Lines(Box::new(io::stderr())),
+            false => return Self::lines(io::stderr(), log_every),
         };
         Self::new(sink, log_every)
     }
@@ -255,7 +253,7 @@ mod tests {
     use std::{cell::RefCell, path::Path, rc::Rc};
 
     use super::*;
-    use crate::train::{changes, schedule::Rates};
+    use mimc::train::{changes, schedule::Rates};
 
     #[derive(Clone, Default)]
     struct Page(Rc<RefCell<Vec<u8>>>);

@@ -1,0 +1,381 @@
+//! The training loop.
+//!
+//! Everything that is random is a function of the seed and the step, and the checkpoint holds everything else, so a run
+//! that is stopped anywhere and resumed makes the same steps to the bit.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use super::{
+    checkpoint::{self, State},
+    error::TrainError,
+    gallery::Gallery,
+    metrics::{Log, Record},
+    output::write_png,
+    resume,
+    run::{Event, Observer, Run, Started, Summary},
+    schedule::{Length, Schedule},
+    step::{Draw, Step, StepError},
+    stop::Stop,
+    unreadable::Unreadable,
+    upkeep::{self, cannot_write},
+};
+use crate::data::{Batch, Loader, Skipped};
+
+/// How long to wait for images before looking up whether someone asks to stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A run under way.
+pub(super) struct Session<'r, 'p> {
+    run: &'r Run,
+    stop: &'r Stop,
+    observer: &'r mut dyn Observer,
+    /// A checksum over the names of the images.
+    names: String,
+    program: &'p mut dyn Step,
+    gallery: Option<Gallery<'p>>,
+    loader: Loader,
+    schedule: Schedule,
+    log: Log,
+    /// Whether all steps made are logged.
+    logged: bool,
+    unreadable: Unreadable,
+    /// Optimizer steps made.
+    made: u64,
+    goal: u64,
+    /// The step of the last checkpoint.
+    saved: Option<u64>,
+    checkpoint: Option<PathBuf>,
+    picture: Option<PathBuf>,
+    /// Of this session.
+    first: u64,
+    seconds: f64,
+    loss: Option<f32>,
+}
+
+impl<'r, 'p> Session<'r, 'p> {
+    /// Readies the folder, the images and the program for the first step that is to be made.
+    pub fn begin(
+        run: &'r Run,
+        program: &'p mut dyn Step,
+        pictures: Option<&'p mut dyn Step>,
+        stop: &'r Stop,
+        observer: &'r mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        program.end_early_on(stop);
+        let micro_batch = program.micro_batch();
+        if micro_batch == 0 || !run.batch.is_multiple_of(micro_batch) {
+            return Err(TrainError::MicroBatch {
+                batch: run.batch,
+                micro_batch,
+            });
+        }
+        run.output.claim()?;
+        upkeep::finish_setting_aside(run, observer)?;
+        let resumed = match run.resume {
+            true => resume::find(run, observer)?,
+            false => None,
+        };
+        let made = resumed
+            .as_ref()
+            .map_or(0, |checkpoint| checkpoint.state().step);
+        let loader = Loader::in_parts(&run.data, run.batch, micro_batch, made)?;
+        let length = Length {
+            epochs: run.epochs,
+            steps_per_epoch: loader.order().steps_per_epoch(),
+            batch: run.batch,
+        };
+        let schedule = Schedule::new(&run.schedule, length)?;
+        let total = schedule.total_steps();
+        let gallery = match pictures {
+            Some(program) => Some(Gallery::new(
+                program,
+                loader.dataset(),
+                run.data.size,
+                run.data.seed,
+            )?),
+            None => None,
+        };
+        let checkpoint = match resumed {
+            Some(checkpoint) => Some(resume::restore(
+                run, checkpoint, program, &loader, observer,
+            )?),
+            None => None,
+        };
+        let log = upkeep::open(run, made, checkpoint.is_some(), observer)?;
+        let unreadable = run.output.unreadable();
+        let unreadable = Unreadable::open(unreadable.clone()).map_err(cannot_write(&unreadable))?;
+        upkeep::tell_if_tight(run, program, observer);
+        let session = Self {
+            gallery,
+            names: resume::names(loader.dataset(), &run.data.images),
+            schedule,
+            log,
+            logged: true,
+            unreadable,
+            made,
+            goal: run.steps.map_or(total, |steps| steps.min(total)),
+            saved: checkpoint.is_some().then_some(made),
+            checkpoint,
+            picture: None,
+            first: made,
+            seconds: 0.0,
+            loss: None,
+            run,
+            stop,
+            observer,
+            program,
+            loader,
+        };
+        session.tell_last();
+        Ok(session)
+    }
+
+    /// Makes the steps that are left.
+    pub fn train(&mut self) -> Result<(), TrainError> {
+        self.observer.observe(Event::Started(Started {
+            images: self.loader.dataset().len(),
+            batch: self.run.batch,
+            micro_batch: self.program.micro_batch(),
+            step: self.made,
+            goal: self.goal,
+            total: self.schedule.total_steps(),
+            rates: self.schedule.rates(),
+        }));
+        self.catch_up()?;
+        while self.made < self.goal {
+            let Some(record) = self.optimizer_step()? else {
+                self.observer.observe(Event::Stopping);
+                return self.save_if_new();
+            };
+            self.log(&record)?;
+            self.observer.observe(Event::Step(&record));
+            // Pictures first: what is due up to a checkpoint is there whenever the checkpoint is.
+            if self.picture_is_due() {
+                self.draw()?;
+            }
+            if self.made == self.goal || is_due(self.run.checkpoint_every, self.made) {
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one optimizer step, or none if someone asks to stop on the way: then the gradients are lost, and weights and
+    /// moments are those of the step before.
+    fn optimizer_step(&mut self) -> Result<Option<Record>, TrainError> {
+        let started = Instant::now();
+        let (batch, micro_batch) = (self.run.batch, self.program.micro_batch());
+        let (mut loss, mut data_wait, mut files) = (0.0, 0.0, Vec::new());
+        for first_sample in (0..batch).step_by(micro_batch) {
+            let Some(images) = self.images()? else {
+                return Ok(None);
+            };
+            self.tell_unreadable(&images.skipped)?;
+            data_wait += images.waited.as_secs_f64();
+            self.program.feed("image", &images.images)?;
+            let draw = Draw {
+                seed: self.run.data.seed,
+                step: self.made,
+                first_sample: first_sample as u64,
+            };
+            let part = match self.program.accumulate(draw) {
+                Err(StepError::Interrupted) => return Ok(None),
+                part => part?,
+            };
+            self.check_finite("loss", part, &images.names)?;
+            loss += part as f64;
+            files.extend(images.names);
+        }
+        let lr = self.schedule.lr(self.made);
+        let grad_norm = self.program.apply(lr as f32, self.made + 1)?;
+        self.check_finite("gradient norm", grad_norm, &files)?;
+        let epoch = self.loader.order().place(self.made).epoch;
+        let seconds = started.elapsed().as_secs_f64();
+        let loss = (loss / (batch / micro_batch) as f64) as f32;
+        self.made += 1;
+        self.seconds += seconds;
+        self.loss = Some(loss);
+        Ok(Some(Record {
+            step: self.made,
+            epoch,
+            loss,
+            lr,
+            grad_norm,
+            images_per_s: round(batch as f64 / seconds, 1e3),
+            data_wait: round(data_wait, 1e6),
+            seconds: round(seconds, 1e6),
+        }))
+    }
+
+    /// Those of the next micro-batch, or none if someone asks to stop before they are there.
+    fn images(&mut self) -> Result<Option<Batch>, TrainError> {
+        let mut waited = Duration::ZERO;
+        while !self.stop.requested() {
+            if let Some(images) = self.loader.next_within(GLANCE)? {
+                waited += images.waited;
+                return Ok(Some(Batch { waited, ..images }));
+            }
+            waited += GLANCE;
+        }
+        Ok(None)
+    }
+
+    fn check_finite(
+        &self,
+        what: &'static str,
+        value: f32,
+        files: &[String],
+    ) -> Result<(), TrainError> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(TrainError::NonFinite {
+            what,
+            value,
+            step: self.made + 1,
+            files: files.to_vec(),
+            checkpoint: self.checkpoint.clone(),
+        })
+    }
+
+    fn log(&mut self, record: &Record) -> Result<(), TrainError> {
+        let appended = self.log.append(record);
+        self.logged = appended.is_ok();
+        appended.map_err(cannot_write(&self.run.output.metrics()))
+    }
+
+    /// Makes the log lasting. Lines are lost for good where that fails: asking the system again would prove nothing.
+    fn sync_log(&mut self) -> Result<(), TrainError> {
+        let synced = self.log.sync();
+        self.logged = synced.is_ok();
+        synced.map_err(cannot_write(&self.run.output.metrics()))
+    }
+
+    fn tell_unreadable(&mut self, images: &[Skipped]) -> Result<(), TrainError> {
+        for image in images {
+            let path = self.run.output.unreadable();
+            if self
+                .unreadable
+                .add(self.run.output.disk(), image)
+                .map_err(cannot_write(&path))?
+            {
+                self.observer.observe(Event::Unreadable(image));
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves what no checkpoint holds yet; not the state before the first step, which the seed gives.
+    fn save_if_new(&mut self) -> Result<(), TrainError> {
+        match self.saved == Some(self.made) || self.made == 0 {
+            true => Ok(()),
+            false => self.save(),
+        }
+    }
+
+    /// Behind an error, which is the one to report: should saving fail too, the last checkpoint still stands.
+    pub fn save_what_is_sound(&mut self, error: &TrainError) {
+        if error.leaves_state_sound() && self.logged {
+            let _ = self.save_if_new();
+        }
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let _saving = self.stop.saving();
+        if let Some(tensor) = checkpoint::not_finite(self.program) {
+            return Err(TrainError::NonFiniteState {
+                tensor,
+                step: self.made,
+                checkpoint: self.checkpoint.clone(),
+            });
+        }
+        // Steps up to a checkpoint are logged whenever the checkpoint is there.
+        self.sync_log()?;
+        let next = self.loader.order().place(self.made);
+        let state = State {
+            batch: self.run.batch,
+            epoch: next.epoch,
+            graphs: self.run.graphs.clone(),
+            images: self.loader.dataset().len(),
+            micro_batch: self.program.micro_batch(),
+            names: self.names.clone(),
+            position: next.position,
+            recipe: self.run.recipe.clone(),
+            seed: self.run.data.seed,
+            step: self.made,
+        };
+        let (disk, folder) = (self.run.output.disk(), self.run.output.checkpoints());
+        let path = checkpoint::save(disk, &folder, self.program, &state)?;
+        self.saved = Some(self.made);
+        self.checkpoint = Some(path.clone());
+        self.tell_last();
+        checkpoint::prune(disk, &folder, self.run.keep, self.made)?;
+        self.observer.observe(Event::Saved(&path));
+        Ok(())
+    }
+
+    /// Whoever ends the program from outside knows what is left.
+    fn tell_last(&self) {
+        self.stop.will_leave(self.checkpoint.as_deref());
+    }
+
+    fn picture_is_due(&self) -> bool {
+        self.made == self.goal || is_due(self.run.picture_every, self.made)
+    }
+
+    /// Draws what belongs to the step a run goes on from, as far as an accident kept it from being drawn: the curve may
+    /// also show steps that have been cut since.
+    fn catch_up(&mut self) -> Result<(), TrainError> {
+        let output = &self.run.output;
+        let missing = self.picture_is_due() && !output.picture(self.made).exists();
+        match self.made > 0 && missing {
+            true => self.draw(),
+            false if output.curve().exists() => self.draw_curve(),
+            false => Ok(()),
+        }
+    }
+
+    fn draw(&mut self) -> Result<(), TrainError> {
+        self.draw_curve()?;
+        let Some(gallery) = &mut self.gallery else {
+            return Ok(());
+        };
+        let sheet = gallery.draw(self.program)?;
+        let path = self.run.output.picture(self.made);
+        write_png(self.run.output.disk(), &path, &sheet).map_err(cannot_write(&path))?;
+        self.observer.observe(Event::Drawn(&path));
+        self.picture = Some(path);
+        Ok(())
+    }
+
+    fn draw_curve(&self) -> Result<(), TrainError> {
+        let warmup = self.schedule.warmup_steps();
+        upkeep::draw_curve(&self.run.output, &self.run.title, warmup)
+    }
+
+    pub fn summary(self) -> Summary {
+        Summary {
+            step: self.made,
+            total: self.schedule.total_steps(),
+            loss: self.loss,
+            seconds: self.seconds,
+            images: (self.made - self.first) * self.run.batch as u64,
+            unreadable: self.unreadable.count(),
+            checkpoint: self.checkpoint,
+            picture: self.picture,
+            interrupted: self.stop.requested() && self.made < self.goal,
+        }
+    }
+}
+
+fn is_due(every: u64, made: u64) -> bool {
+    every > 0 && made.is_multiple_of(every)
+}
+
+/// To a multiple of 1 / `parts`: a log needs no more.
+fn round(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
+}
