@@ -9,6 +9,7 @@ use std::path::PathBuf;
 pub struct Data {
     pub images: Images,
     pub count: usize,
+    pub shuffle_buffer: Option<usize>,
     pub size: usize,
     pub crop: Crop,
     pub flip: bool,

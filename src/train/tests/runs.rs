@@ -67,6 +67,7 @@ impl Place {
                 flip: true,
                 mean: [0.5; 3],
                 std: [0.25; 3],
+                shuffle_buffer: None,
                 workers: 1,
                 seed: 7,
             },
