@@ -104,8 +104,7 @@ fn buffer(recipe: &Recipe) -> Option<Diagnostic> {
     if buffer >= batch {
         return None;
     }
-    let message =
-        format!("most images of a batch of {batch} are neighbours where {buffer} wait in a buffer");
+    let message = format!("where {buffer} images wait, most of a batch of {batch} are neighbours");
     let keys = [
         ("data.shuffle_buffer", buffer.to_string()),
         ("train.batch", batch.to_string()),
