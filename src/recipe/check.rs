@@ -1,6 +1,6 @@
 //! Rules that more than one key takes part in.
 
-use super::{Data, Images, ScheduleName, Train, reader::Values};
+use super::{Data, ScheduleName, Train, reader::Values};
 use crate::diagnostic::Diagnostic;
 
 pub fn check(data: &Data, train: &Train, values: &Values) -> Vec<Diagnostic> {
@@ -10,7 +10,6 @@ pub fn check(data: &Data, train: &Train, values: &Values) -> Vec<Diagnostic> {
         values,
         found: Vec::new(),
     };
-    check.buffer();
     check.crop();
     check.batch();
     check.schedule();
@@ -47,19 +46,6 @@ impl Check<'_> {
             };
         }
         self.found.push(error);
-    }
-
-    fn buffer(&mut self) {
-        let data = self.data;
-        if let (Some(buffer), Images::Synthetic) = (data.shuffle_buffer, &data.images) {
-            let message = "generated images lie in no archive that is read from front to back";
-            let keys = [
-                ("data.shuffle_buffer", buffer.to_string()),
-                ("data.images", "synthetic".to_owned()),
-            ];
-            let help = "leave `shuffle_buffer` out: any image may come anywhere in an epoch";
-            self.report(message.to_owned(), &keys, help);
-        }
     }
 
     fn crop(&mut self) {
