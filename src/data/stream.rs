@@ -91,9 +91,12 @@ struct Tape<F> {
     shards: Arc<Shards>,
     /// Bytes.
     block: usize,
-    open: Box<dyn Fn(&Path) -> io::Result<F> + Send>,
+    open: Open<F>,
     archive: Option<Archive<F>>,
 }
+
+/// How an archive is opened.
+type Open<F> = Box<dyn Fn(&Path) -> io::Result<F> + Send>;
 
 struct Archive<F> {
     number: usize,
