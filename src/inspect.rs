@@ -11,6 +11,7 @@ use std::path::Path;
 /// A checkpoint, its tensors summed up.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspection {
+    /// Where the run stood.
     pub state: State,
     /// Of the last step before it, where the run's `metrics.jsonl` lies beside its checkpoints.
     pub loss: Option<f32>,
@@ -25,8 +26,11 @@ pub struct Inspection {
 /// A weight, and how the optimizer saw its gradient.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Numbers {
+    /// Of the weight.
     pub name: String,
+    /// Of the weight.
     pub shape: Vec<usize>,
+    /// Over its finite numbers, as all that follows.
     pub mean: f64,
     /// Standard deviation.
     pub deviation: f64,

@@ -1,5 +1,7 @@
 //! A set of images by number, and the views of them that a network is fed.
 
+use std::{path::Path, sync::Arc};
+
 use image::RgbImage;
 
 use super::{
@@ -7,10 +9,11 @@ use super::{
     crop::central_square,
     decode::decode,
     resample::{Resampler, flip},
-    stored::Stored,
+    shards::Shards,
+    stored::{Encoded, Stored},
     synthetic,
 };
-use crate::random::Key;
+use crate::{random::Key, text::paths::shown};
 
 /// The images a [`DataConfig`] asks for, numbered from 0 in one order on every machine.
 ///
@@ -55,13 +58,14 @@ impl Dataset {
     ///
     /// # Errors
     /// A number out of range, or a folder that is missing, cannot be listed or holds no images; an archive that cannot be
-    /// read.
+    /// read; a buffer for images that are in no archive.
     pub fn open(config: &DataConfig) -> Result<Self, DataError> {
         config.check()?;
         let index = match &config.images {
             Source::Folder(path) => {
                 let (stored, beside) = Stored::open(path)?;
                 beside.check()?;
+                check_buffer(config, &stored, path)?;
                 Index::Stored(stored)
             }
             Source::Synthetic { count } => Index::Synthetic { count: *count },
@@ -102,6 +106,14 @@ impl Dataset {
         }
     }
 
+    /// The archives, and how many of their images are to wait in a buffer: `None` where each image is read by itself.
+    pub(super) fn buffered(&self) -> Option<(&Arc<Shards>, usize)> {
+        match (&self.index, self.config.shuffle_buffer) {
+            (Index::Stored(Stored::Shards(shards)), Some(buffer)) => Some((shards, buffer)),
+            _ => None,
+        }
+    }
+
     /// The mapping between pixels and what the network is fed.
     pub fn normalizer(&self) -> &Normalizer {
         &self.normalizer
@@ -115,10 +127,12 @@ impl Dataset {
     /// # Panics
     /// As [`name`](Self::name).
     pub fn center(&self, image: usize) -> Result<Vec<f32>, DataError> {
-        let pixels = self.read(image).map_err(|reason| DataError::Unreadable {
-            name: self.name(image),
-            reason,
-        })?;
+        let pixels = self
+            .pixels(image, None)
+            .map_err(|reason| DataError::Unreadable {
+                name: self.name(image),
+                reason,
+            })?;
         Ok(center(&pixels, self.config.size, &self.normalizer))
     }
 
@@ -139,17 +153,18 @@ impl Dataset {
     }
 
     /// What training sees of an image: a random crop, perhaps mirrored, as \[size, size, 3\] 8-bit RGB. A pure function
-    /// of the seed, the view and the number of the image.
+    /// of the seed, the view and the number of the image. Its bytes are read here unless they were before.
     ///
     /// # Errors
     /// Why the file cannot be read.
     pub(super) fn augment(
         &self,
         image: usize,
+        encoded: Option<Encoded>,
         view: View,
         resampler: &mut Resampler,
     ) -> Result<Vec<u8>, String> {
-        let pixels = self.read(image)?;
+        let pixels = self.pixels(image, encoded)?;
         let (part, mirrored) = self.view(&pixels, image, view);
         let mut resized = resampler.resize(&pixels, part, self.config.size as u32);
         if mirrored {
@@ -175,10 +190,11 @@ impl Dataset {
         (part, mirrored)
     }
 
-    fn read(&self, image: usize) -> Result<RgbImage, String> {
+    fn pixels(&self, image: usize, encoded: Option<Encoded>) -> Result<RgbImage, String> {
         match &self.index {
             Index::Stored(stored) => {
-                let bytes = stored.read(image).map_err(|error| error.to_string())?;
+                let read = || stored.read(image).map_err(|error| error.to_string());
+                let bytes = encoded.unwrap_or_else(read)?;
                 let (_, pixels) = decode(&bytes).map_err(|fault| fault.to_string())?;
                 Ok(pixels)
             }
@@ -199,6 +215,18 @@ pub fn center(pixels: &RgbImage, size: usize, normalizer: &Normalizer) -> Vec<f3
     planes
 }
 
+/// Only archives are read from front to back.
+fn check_buffer(config: &DataConfig, stored: &Stored, path: &Path) -> Result<(), DataError> {
+    match (stored, config.shuffle_buffer) {
+        (Stored::Files(_), Some(buffer)) => Err(DataError::OutOfRange {
+            key: "data.shuffle_buffer",
+            got: buffer.to_string(),
+            wanted: format!("null: {} holds files and no tar archives", shown(path)),
+        }),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +240,7 @@ mod tests {
             flip: true,
             mean: [0.5; 3],
             std: [0.25; 3],
+            shuffle_buffer: None,
             workers: 1,
             seed,
         };
@@ -243,10 +272,10 @@ mod tests {
             let mut resampler = Resampler::default();
             // What was resized before must not matter.
             synthetic(1)
-                .augment(9, of_epoch(9), &mut resampler)
+                .augment(9, None, of_epoch(9), &mut resampler)
                 .unwrap();
             synthetic(seed)
-                .augment(image, of_epoch(epoch), &mut resampler)
+                .augment(image, None, of_epoch(epoch), &mut resampler)
                 .unwrap()
         };
         assert_eq!(view(1, 5, 2), view(1, 5, 2));

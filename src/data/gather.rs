@@ -13,16 +13,23 @@ use std::{
 use super::{
     Batch, DataError, Dataset,
     dataset::View,
-    order::{Samples, Slot},
+    order::Slot,
+    stored::Encoded,
     tally::{Skipped, Tally},
 };
 
 /// \[size, size, 3\], or why the image cannot be read.
 type Pixels = Result<Vec<u8>, String>;
 
+/// The places of a run without end, each with the bytes of its image where they were read ahead; it ends with the thread
+/// that reads.
+pub type Places = Box<dyn Iterator<Item = (Slot, Option<Encoded>)> + Send>;
+
 /// One image to prepare.
 pub struct Job {
     pub image: usize,
+    /// What was read ahead of it.
+    pub encoded: Option<Encoded>,
     pub view: View,
     pub answer: SyncSender<Pixels>,
 }
@@ -40,7 +47,7 @@ pub struct Gather {
     dataset: Arc<Dataset>,
     /// Images in a part of a batch.
     part: usize,
-    samples: Samples,
+    places: Places,
     jobs: Sender<Job>,
     /// Jobs given out and not yet put into a batch: as many at most, in the order they were given.
     under_way: usize,
@@ -53,14 +60,14 @@ impl Gather {
     pub fn new(
         dataset: Arc<Dataset>,
         part: usize,
-        samples: Samples,
+        places: Places,
         jobs: Sender<Job>,
         under_way: usize,
         stop: Arc<AtomicBool>,
     ) -> Self {
         Self {
             part,
-            samples,
+            places,
             jobs,
             under_way,
             pending: VecDeque::new(),
@@ -94,8 +101,8 @@ impl Gather {
         let mut names = Vec::with_capacity(self.part);
         for planes in images.chunks_exact_mut(length) {
             while self.pending.len() < self.under_way {
-                let slot = self.samples.next().expect("samples have no end");
-                let pending = self.ask(slot, 0)?;
+                let (slot, encoded) = self.places.next().ok_or(DataError::LoaderEnded)?;
+                let pending = self.ask(slot, 0, encoded)?;
                 self.pending.push_back(pending);
             }
             let pending = self.pending.pop_front().expect("jobs are under way");
@@ -128,14 +135,20 @@ impl Gather {
                 Ok(Err(reason)) => {
                     let name = self.dataset.name(pending.image);
                     self.tally.skip(pending.image, Skipped { name, reason })?;
-                    pending = self.ask(pending.slot, pending.passed + 1)?;
+                    pending = self.ask(pending.slot, pending.passed + 1, None)?;
                 }
             }
         }
     }
 
-    /// Has the first image that may fill a place prepared, passing over `passed` and those known to be unreadable.
-    fn ask(&self, slot: Slot, mut passed: usize) -> Result<Pending, DataError> {
+    /// Has the first image that may fill a place prepared, passing over `passed` and those known to be unreadable. What was
+    /// read ahead is the place's own image; another is read where it lies.
+    fn ask(
+        &self,
+        slot: Slot,
+        mut passed: usize,
+        encoded: Option<Encoded>,
+    ) -> Result<Pending, DataError> {
         let image = loop {
             // The tally has ended the run before every image is known to be unreadable.
             let image = slot.image(passed).ok_or(DataError::LoaderEnded)?;
@@ -151,6 +164,7 @@ impl Gather {
         };
         let job = Job {
             image,
+            encoded: encoded.filter(|_| passed == 0),
             view,
             answer,
         };

@@ -6,7 +6,8 @@
 //!
 //! Each job carries the channel of its answer, and answers are awaited in the order the jobs were given: any number
 //! of workers, finishing in any order, gives the same batches. A fixed number of jobs is under way and one batch
-//! waits ready, which bounds the memory.
+//! waits ready, which bounds the memory. A worker reads its image by itself, unless archives are read from front to back:
+//! then a [`Stream`] reads ahead of the jobs, on a thread of its own, and each job carries the bytes.
 //!
 //! Where an image cannot be read, the next one of the epoch's order takes its place: which one depends on the seed, the
 //! epoch, the place, and which files can be read, so the length of an epoch never changes, and a resumed run goes on
@@ -24,8 +25,10 @@ use std::{
 
 use super::{
     DataConfig, DataError, Dataset, Order, Source,
-    gather::{Gather, Job},
+    buffered::Buffered,
+    gather::{Gather, Job, Places},
     resample::Resampler,
+    stream::Stream,
     tally::Skipped,
 };
 
@@ -80,7 +83,10 @@ impl Loader {
         let dataset = Dataset::open(config)?;
         check_batch(&dataset, config, batch, part)?;
         let dataset = Arc::new(dataset);
-        let order = Order::new(dataset.len(), batch, config.seed);
+        let mut order = Order::new(dataset.len(), batch, config.seed);
+        if let Some((shards, buffer)) = dataset.buffered() {
+            order = order.through(Buffered::new(shards.bounds(), buffer));
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let (deliver, ready) = sync_channel(1);
         let mut loader = Self {
@@ -103,8 +109,8 @@ impl Loader {
         }
         // Enough that a slow image does not idle the other workers.
         let under_way = 4 * workers;
-        let samples = order.samples_from(start_step);
-        let gather = Gather::new(dataset, part, samples, jobs, under_way, stop);
+        let places = loader.places(start_step, under_way)?;
+        let gather = Gather::new(dataset, part, places, jobs, under_way, stop);
         loader.spawn("batches".into(), move || {
             gather.run(start_step, batch / part, &deliver)
         })?;
@@ -157,8 +163,27 @@ impl Loader {
     }
 
     /// Where each step stands in its epoch.
-    pub fn order(&self) -> Order {
-        self.order
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// The places from a step on; of archives that are read from front to back, with images that were read, up to `ahead`
+    /// of them beside those that wait to be drawn.
+    fn places(&mut self, start_step: u64, ahead: usize) -> Result<Places, DataError> {
+        let Some((shards, _)) = self.dataset.buffered() else {
+            let slots = self.order.samples_from(start_step);
+            return Ok(Box::new(slots.map(|slot| (slot, None))));
+        };
+        let (hand_out, places) = sync_channel(ahead);
+        let stream = Stream::new(shards.clone(), &self.order, start_step, self.stop.clone());
+        self.spawn("archives".into(), move || {
+            for (slot, encoded) in stream {
+                if hand_out.send((slot, Some(encoded))).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Box::new(places.into_iter()))
     }
 
     fn spawn(
@@ -238,7 +263,7 @@ fn work(dataset: &Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let pixels = dataset.augment(job.image, job.view, &mut resampler);
+        let pixels = dataset.augment(job.image, job.encoded, job.view, &mut resampler);
         // Nobody waits for the answer any more if the loader was dropped meanwhile.
         let _ = job.answer.send(pixels);
     }

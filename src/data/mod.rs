@@ -9,6 +9,7 @@
 //! mirror image half of the time, then `(value − mean) / std`. Whatever is random is a pure function of (seed, epoch,
 //! number of the image), so a batch has the same bits for any number of threads and after a resume at any step.
 
+mod buffered;
 mod crop;
 mod dataset;
 mod decode;
@@ -25,6 +26,7 @@ mod order;
 mod resample;
 mod shards;
 mod stored;
+mod stream;
 pub mod survey;
 pub mod synthetic;
 mod tally;
@@ -69,6 +71,9 @@ pub struct DataConfig {
     pub mean: [f32; 3],
     /// Per channel, above 0.
     pub std: [f32; 3],
+    /// Reads tar archives from front to back, and draws from so many images that wait, at least 1; `None` draws from all
+    /// and reads each image where it lies. Images in no archive take `None` alone.
+    pub shuffle_buffer: Option<usize>,
     /// Threads that decode and augment; 0 for one per core less one.
     pub workers: usize,
     /// Of crops, mirroring, order, and of the images themselves where they are generated.
@@ -94,6 +99,7 @@ impl DataConfig {
         let normal = |values: &[f32; 3]| values.iter().all(|v| v.is_finite());
         let somewhere =
             !matches!(&self.images, Source::Folder(path) if path.as_os_str().is_empty());
+        let in_archives = matches!(&self.images, Source::Folder(_));
         let rules = [
             (
                 somewhere,
@@ -130,6 +136,18 @@ impl DataConfig {
                 "data.std",
                 format!("{:?}", self.std),
                 "three finite numbers above 0".into(),
+            ),
+            (
+                self.shuffle_buffer != Some(0),
+                "data.shuffle_buffer",
+                "0".into(),
+                "at least 1, or null".into(),
+            ),
+            (
+                in_archives || self.shuffle_buffer.is_none(),
+                "data.shuffle_buffer",
+                self.shuffle_buffer.unwrap_or_default().to_string(),
+                "null: generated images lie in no archive".into(),
             ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {

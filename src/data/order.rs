@@ -1,15 +1,18 @@
 //! Which samples a step sees: arithmetic on the step number, so that a run resumes where it stopped.
 
-use std::sync::Arc;
+use std::{sync::Arc, vec};
 
+use super::buffered::{Buffered, shuffle};
 use crate::random::Key;
 
 /// The order of samples of a run: every epoch a fresh permutation cut into whole batches, the short rest left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     images: usize,
     batch: usize,
     seed: u64,
+    /// Where archives are read from front to back; else any image may stand anywhere in an epoch.
+    buffered: Option<Buffered>,
 }
 
 /// Where a step stands.
@@ -35,7 +38,19 @@ impl Order {
             images,
             batch,
             seed,
+            buffered: None,
         }
+    }
+
+    /// As the images come that are read from front to back. The archives hold as many as the order has.
+    pub(super) fn through(self, buffered: Buffered) -> Self {
+        assert_eq!(
+            buffered.images(),
+            self.images,
+            "one order of the same images"
+        );
+        let buffered = Some(buffered);
+        Self { buffered, ..self }
     }
 
     /// Whole batches in an epoch, at least 1.
@@ -58,25 +73,51 @@ impl Order {
 
     /// The permutation of an epoch: sample indices, a pure function of seed and epoch.
     pub fn permutation(&self, epoch: u64) -> Vec<usize> {
-        let key = Key::new(self.seed).with("order").at(epoch);
-        let mut samples: Vec<usize> = (0..self.images).collect();
-        // Fisher and Yates: the sample for the last free place is any of those left.
-        for last in (1..samples.len()).rev() {
-            let chosen = key.below(last as u64, last as u64 + 1) as usize;
-            samples.swap(last, chosen);
+        if let Some(buffered) = &self.buffered {
+            return buffered.as_drawn(self.key(epoch));
         }
+        let mut samples: Vec<usize> = (0..self.images).collect();
+        shuffle(&mut samples, self.key(epoch));
         samples
     }
 
+    fn key(&self, epoch: u64) -> Key {
+        Key::new(self.seed).with("order").at(epoch)
+    }
+
     /// The samples of a run from a step on, without end.
-    pub fn samples_from(self, step: u64) -> Samples {
+    pub fn samples_from(&self, step: u64) -> Samples {
         let Place { epoch, position } = self.place(step);
         Samples {
-            order: self,
+            order: self.clone(),
             epoch,
             permutation: self.permutation(epoch).into(),
             position,
         }
+    }
+
+    /// The samples of a run from a step on as they are read, without end; `None` where each is read by itself.
+    pub(super) fn reads_from(&self, step: u64) -> Option<Reads> {
+        let Place { epoch, position } = self.place(step);
+        let buffered = self.buffered.clone()?;
+        let images = self.reads(&buffered, epoch, position).into_iter();
+        Some(Reads {
+            order: self.clone(),
+            buffered,
+            epoch,
+            images,
+        })
+    }
+
+    /// The images of an epoch as they are read, without those that come before a place or are left out at its end.
+    fn reads(&self, buffered: &Buffered, epoch: u64, position: usize) -> Vec<usize> {
+        let mut wanted = vec![false; self.images];
+        for image in &self.permutation(epoch)[position..self.samples_per_epoch()] {
+            wanted[*image] = true;
+        }
+        let mut images = buffered.as_read(self.key(epoch));
+        images.retain(|image| wanted[*image]);
+        images
     }
 }
 
@@ -121,6 +162,33 @@ impl Slot {
     pub fn image(&self, passed: usize) -> Option<usize> {
         let images = self.permutation.len();
         (passed < images).then(|| self.permutation[(self.position + passed) % images])
+    }
+}
+
+/// Endless: epochs, and images as they are read.
+pub struct Reads {
+    order: Order,
+    buffered: Buffered,
+    epoch: u64,
+    images: vec::IntoIter<usize>,
+}
+
+impl Reads {
+    /// How many of them wait to be drawn, at most.
+    pub fn buffer(&self) -> usize {
+        self.buffered.buffer()
+    }
+}
+
+impl Iterator for Reads {
+    type Item = (u64, usize);
+
+    fn next(&mut self) -> Option<(u64, usize)> {
+        if self.images.len() == 0 {
+            self.epoch += 1;
+            self.images = self.order.reads(&self.buffered, self.epoch, 0).into_iter();
+        }
+        self.images.next().map(|image| (self.epoch, image))
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Knowing where each image lies, an epoch is a permutation of all of them, whichever archive they are in, and a place
 //! in the run is a number: nothing has to be read on the way to it. A local disk gives one image from the middle of an
-//! archive as fast as a file of its own.
+//! archive as fast as a file of its own; where one does not, a [`Stream`](super::stream::Stream) reads them from front to
+//! back.
 
 use std::{
     ffi::OsStr,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rayon::prelude::*;
@@ -37,8 +39,8 @@ struct Shard {
 
 /// Where an image lies in its archive, in bytes.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    start: u64,
+pub struct Span {
+    pub start: u64,
     length: u64,
 }
 
@@ -90,12 +92,50 @@ impl Shards {
     /// # Errors
     /// Of the file system: the archive is gone, or shorter than it was.
     pub fn read(&self, image: usize) -> io::Result<Vec<u8>> {
+        let (shard, span) = self.place(image);
+        let mut archive = File::open(self.archive(shard))?;
+        archive.seek(SeekFrom::Start(span.start))?;
+        span.read(&mut archive)
+    }
+
+    /// The number of the archive that an image is in, and where it lies there.
+    pub fn place(&self, image: usize) -> (usize, Span) {
         let shard = self.shards.partition_point(|shard| shard.first <= image) - 1;
-        let Span { start, length } = self.entries[image];
-        let mut archive = File::open(&self.shards[shard].path)?;
-        archive.seek(SeekFrom::Start(start))?;
-        let mut bytes = vec![0; file::check(length)?];
-        archive.read_exact(&mut bytes)?;
+        (shard, self.entries[image])
+    }
+
+    /// The path of an archive, whose number is below [`count`](Self::count).
+    pub fn archive(&self, shard: usize) -> &Path {
+        &self.shards[shard].path
+    }
+
+    /// The number of each archive's first image, and behind them the number of images.
+    pub fn bounds(&self) -> Arc<[usize]> {
+        let firsts = self.shards.iter().map(|shard| shard.first);
+        firsts.chain([self.len()]).collect()
+    }
+}
+
+impl Span {
+    /// Where the next thing may lie.
+    pub fn end(self) -> u64 {
+        self.start + self.length
+    }
+
+    /// The bytes of an image, from an archive that stands at its start.
+    ///
+    /// # Errors
+    /// Of the file system: the archive is shorter than it was.
+    pub fn read(self, archive: &mut impl Read) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; file::check(self.length)?];
+        archive
+            .read_exact(&mut bytes)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    io::Error::other("the archive has become shorter, and ends before it does")
+                }
+                _ => error,
+            })?;
         Ok(bytes)
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{
@@ -18,8 +19,11 @@ use crate::text::paths::shown;
 #[derive(Debug)]
 pub enum Stored {
     Files(Names),
-    Shards(Shards),
+    Shards(Arc<Shards>),
 }
+
+/// The bytes of an image as they are stored, or why they cannot be read.
+pub type Encoded = Result<Vec<u8>, String>;
 
 /// What stands beside the images.
 #[derive(Debug, Default)]
@@ -88,7 +92,7 @@ impl Stored {
                     count => format!("its {count} archives hold none"),
                 },
             }),
-            shards => Ok(Self::Shards(shards)),
+            shards => Ok(Self::Shards(shards.into())),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::diagnostic::Diagnostic;
 use std::ops::RangeInclusive;
 
 /// Each looks at a recipe that is sound.
-const DOUBTS: &[fn(&Recipe) -> Option<Diagnostic>] = &[rate, warmup, batch, epoch];
+const DOUBTS: &[fn(&Recipe) -> Option<Diagnostic>] = &[rate, warmup, batch, epoch, buffer];
 
 /// Peak learning rates, per 512 images or as the optimizer sees them, that transformers are trained with.
 const RATES: RangeInclusive<f64> = 1e-5..=1e-2;
@@ -97,4 +97,18 @@ fn epoch(recipe: &Recipe) -> Option<Diagnostic> {
     Some(warning.help(format!(
         "a run needs a batch of {count} at most, or more images"
     )))
+}
+
+fn buffer(recipe: &Recipe) -> Option<Diagnostic> {
+    let (batch, buffer) = (recipe.train.batch, recipe.data.shuffle_buffer?);
+    if buffer >= batch {
+        return None;
+    }
+    let message = format!("where {buffer} images wait, most of a batch of {batch} are neighbours");
+    let keys = [
+        ("data.shuffle_buffer", buffer.to_string()),
+        ("train.batch", batch.to_string()),
+    ];
+    let warning = recipe.doubt("doubtful-buffer", message, &keys);
+    Some(warning.help("the more wait, the better they are mixed: as many as the memory holds"))
 }

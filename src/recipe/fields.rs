@@ -89,6 +89,7 @@ pub const FIELDS: &[Field] = &[
 
     row("data.images", Text, "", Required, ANY, "a folder of images or of tar archives of them, nested or flat; one `.tar`; or `synthetic` for generated images"),
     row("data.count", Int, "images", Is("4096"), at_least(1.0), "how many images `synthetic` generates; a folder has as many as it has"),
+    row("data.shuffle_buffer", Maybe(&Int), "images", Is("null"), at_least(1.0), "reads tar archives from front to back, and draws from so many images that wait; null to draw from all and read each where it lies"),
     row("data.size", Int, "pixels", Required, within(1.0, 8192.0), "side of what the network sees"),
     row("data.crop.scale", Floats(2), "share of the area", Is("[0.67, 1.0]"), within(1e-4, 1.0), "smallest and largest random crop"),
     row("data.crop.ratio", Floats(2), "width / height", Is("[0.75, 1.3333333333333333]"), within(0.01, 100.0), "narrowest and widest random crop"),

@@ -12,6 +12,8 @@ pub struct Data {
     pub images: Images,
     /// How many images are generated; a folder has as many as it has.
     pub count: usize,
+    /// Images of archives that wait to be drawn, where they are read from front to back.
+    pub shuffle_buffer: Option<usize>,
     /// Side of what the network sees, in pixels, 1 to 8192.
     pub size: usize,
     /// What part of an image is shown.

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_yaml::Value;
 
+use crate::recipe::{FIELDS, Fallback};
+
 /// What becomes of a run when a key changes behind a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
@@ -19,6 +21,8 @@ use Meaning::{Another, Goes, Same};
 
 const FROM_HERE: &str = "from the next step on";
 const ROUNDING: &str = "same images and masks; sums are rounded otherwise";
+const REORDERED: &str =
+    "in another order; in the epoch it stands in, some images come twice and others not at all";
 const STRETCHED: &str = "the schedule is laid out anew; the step it stands at stays";
 
 /// The meaning of each key, and of all keys below it. The first row that fits counts.
@@ -28,6 +32,7 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     // Where images lie is nothing; which they are is compared by their names.
     ("data.images", Same),
     ("data.count", Same),
+    ("data.shuffle_buffer", Goes(REORDERED)),
     ("data.size", Another),
     ("data.crop", Goes(FROM_HERE)),
     ("data.flip", Goes(FROM_HERE)),
@@ -81,13 +86,20 @@ impl fmt::Display for Change {
 /// A resolved recipe, key by key.
 pub type Settings = BTreeMap<String, String>;
 
-/// Takes a resolved recipe apart: `model.encoder.depth` is `6`, `data.mean` is `[0.5, 0.5, 0.5]`. A text that is no
-/// recipe is one setting, so that two of them differ.
+/// Takes a resolved recipe apart: `model.encoder.depth` is `6`, `data.mean` is `[0.5, 0.5, 0.5]`. Keys that are younger
+/// than the recipe have their defaults. A text that is no recipe is one setting, so that two of them differ.
 pub fn settings(recipe: &str) -> Settings {
     let mut settings = Settings::new();
     match serde_yaml::from_str::<Value>(recipe) {
         Ok(root) => collect("", &root, &mut settings),
         Err(_) => drop(settings.insert("recipe".into(), recipe.into())),
+    }
+    for field in FIELDS {
+        if let Fallback::Is(text) = field.default {
+            let default = serde_yaml::from_str(text).expect("the table's defaults are YAML");
+            let younger = || plain(&default);
+            settings.entry(field.path.into()).or_insert_with(younger);
+        }
     }
     settings
 }
@@ -150,7 +162,7 @@ pub fn between(was: &Settings, is: &Settings) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{FIELDS, Recipe};
+    use crate::recipe::Recipe;
 
     #[test]
     fn every_key_of_a_recipe_has_a_meaning_and_every_row_a_key() {
@@ -184,6 +196,20 @@ mod tests {
             let row = row.unwrap_or_else(|| panic!("docs/checkpoints.md has no row for {key}"));
             assert!(row.contains(told), "{row}: {told}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_younger_than_a_checkpoint_has_its_default() {
+        let now = Recipe::load("quickstart", &[])
+            .expect("a sound recipe")
+            .to_yaml();
+        let before = now.replace("  shuffle_buffer: null\n", "");
+        assert_ne!(now, before);
+        assert_eq!(between(&settings(&before), &settings(&now)), []);
+        let buffered = now.replace("shuffle_buffer: null", "shuffle_buffer: 8");
+        let changes = between(&settings(&before), &settings(&buffered));
+        let told: Vec<_> = changes.iter().map(Change::to_string).collect();
+        assert_eq!(told, ["data.shuffle_buffer was null and is 8"]);
     }
 
     #[test]

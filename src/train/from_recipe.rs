@@ -88,6 +88,7 @@ fn data_config(recipe: &Recipe) -> DataConfig {
         flip: data.flip,
         mean: data.mean.map(|value| value as f32),
         std: data.std.map(|value| value as f32),
+        shuffle_buffer: data.shuffle_buffer,
         workers: data.workers,
         seed: recipe.train.seed,
     }
@@ -128,6 +129,7 @@ mod tests {
             flip: true,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
+            shuffle_buffer: None,
             workers: 0,
             seed: 0,
         };

@@ -11,6 +11,7 @@ use crate::data::{DataError, Dataset, Normalizer};
 /// Images on a sheet, or fewer if there are fewer.
 const VIEWS: usize = 8;
 
+/// A program that draws, and the images it is shown.
 pub struct Gallery<'a> {
     program: &'a mut dyn Step,
     normalizer: Normalizer,

@@ -9,7 +9,10 @@ use super::{
     run::{Event, Observer, Run},
     step::Step,
 };
-use crate::data::{Dataset, Loader, Source};
+use crate::{
+    data::{Dataset, Loader, Source},
+    text::paths::shown,
+};
 
 /// The latest sound checkpoint of the output folder, or none, which is told.
 pub fn find(run: &Run, observer: &mut dyn Observer) -> Result<Option<Checkpoint>, TrainError> {
@@ -56,7 +59,7 @@ pub fn restore(
 /// A checksum over the names of the images, in their order. Where their folder lies does not matter.
 pub fn names(dataset: &Dataset, images: &Source) -> String {
     let root = match images {
-        Source::Folder(root) => root.display().to_string(),
+        Source::Folder(root) => shown(root),
         Source::Synthetic { .. } => String::new(),
     };
     let names: Vec<_> = (0..dataset.len())

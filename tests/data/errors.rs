@@ -30,6 +30,10 @@ fn errors_say_what_was_found_and_what_to_do() {
     let five = photographs(5);
     let base = root.path().display();
     let of = |path: PathBuf| told(describe(&folder(path)).unwrap_err());
+    let buffered = DataConfig {
+        shuffle_buffer: Some(4096),
+        ..folder(five.path())
+    };
     let cases = [
         (
             of(at("photos/trian/cats")),
@@ -84,6 +88,14 @@ fn errors_say_what_was_found_and_what_to_do() {
             ),
         ),
         (
+            told(describe(&buffered).unwrap_err()),
+            format!(
+                "data.shuffle_buffer = 4096, but it must be null: {} holds files and no tar archives\n\
+                help: change data.shuffle_buffer in the recipe, or --set data.shuffle_buffer=…",
+                five.path().display()
+            ),
+        ),
+        (
             told(
                 Loader::in_parts(&folder(five.path()), 4, 3, 0)
                     .err()
@@ -129,6 +141,20 @@ fn numbers_out_of_range_are_refused() {
                 ..good()
             },
             "data.std = [0.2, 0.0, 0.2], but it must be three finite numbers above 0",
+        ),
+        (
+            DataConfig {
+                shuffle_buffer: Some(0),
+                ..folder("photos")
+            },
+            "data.shuffle_buffer = 0, but it must be at least 1, or null",
+        ),
+        (
+            DataConfig {
+                shuffle_buffer: Some(8),
+                ..good()
+            },
+            "data.shuffle_buffer = 8, but it must be null: generated images lie in no archive",
         ),
     ];
     for (config, expected) in cases {

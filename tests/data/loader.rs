@@ -147,7 +147,7 @@ fn the_next_readable_image_takes_the_place_of_an_unreadable_one() {
     let root = photographs(23);
     let config = folder(root.path());
     let mut loader = Loader::new(&config, 5, 0).unwrap();
-    let order = loader.order();
+    let order = loader.order().clone();
     let whole = take(&mut loader, 12);
     // Four in a row: the last places of the first epoch, and the first images that it leaves out.
     let broken = damage(loader.dataset(), order.permutation(0)[18..22].to_vec());

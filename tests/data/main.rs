@@ -12,6 +12,7 @@ mod folder;
 mod formats;
 mod loader;
 mod shards;
+mod stream;
 mod survey;
 
 const SIDE: u32 = 40;
@@ -24,6 +25,7 @@ fn config(images: Source) -> DataConfig {
         flip: true,
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
+        shuffle_buffer: None,
         workers: 2,
         seed: 7,
     }

@@ -12,10 +12,27 @@ use crate::{
 #[test]
 fn a_resumed_run_makes_the_same_bits() {
     let place = Place::new();
-    let whole = place.run("whole");
+    resumes_to_the_same_bits(|name| place.run(name));
+}
+
+#[test]
+fn a_resumed_run_that_reads_from_front_to_back_makes_the_same_bits() {
+    let place = Place::new();
+    let images = Source::Folder(place.archives());
+    resumes_to_the_same_bits(|name| {
+        let mut run = place.run(name);
+        run.data.images = images.clone();
+        run.data.shuffle_buffer = Some(5);
+        run
+    });
+}
+
+/// Stops a run of this name at every step, and goes on from there.
+fn resumes_to_the_same_bits(named: impl Fn(&str) -> Run) {
+    let whole = named("whole");
     let (model, _) = finished(&whole);
     for stop_at in 1..TOTAL {
-        let mut run = place.run(&format!("cut at {stop_at}"));
+        let mut run = named(&format!("cut at {stop_at}"));
         run.steps = Some(stop_at);
         finished(&run);
         assert_eq!(
@@ -212,7 +229,11 @@ fn images_may_move_to_another_folder() {
     let mut run = place.run("a");
     run.steps = Some(5);
     finished(&run);
-    let moved = place.images().with_file_name("photos");
+    let moved = match cfg!(unix) {
+        true => "two\nlines",
+        false => "photos",
+    };
+    let moved = place.images().with_file_name(moved);
     fs::rename(place.images(), &moved).expect("moved");
     run.data.images = Source::Folder(moved);
     run = Run {

@@ -53,6 +53,22 @@ impl Place {
         self.0.path().join("images")
     }
 
+    /// The same images in a folder of two archives.
+    pub fn archives(&self) -> PathBuf {
+        let folder = self.0.path().join("archives");
+        fs::create_dir(&folder).expect("created");
+        for (name, numbers) in [("a.tar", 0..5), ("b.tar", 5..IMAGES)] {
+            let file = fs::File::create(folder.join(name)).expect("created");
+            let mut archive = tar::Builder::new(file);
+            for name in numbers.map(|number| format!("{number:02}.png")) {
+                let image = self.images().join(&name);
+                archive.append_path_with_name(image, name).expect("written");
+            }
+            archive.into_inner().expect("written");
+        }
+        folder
+    }
+
     pub fn run(&self, name: &str) -> Run {
         Run {
             title: name.into(),
@@ -67,6 +83,7 @@ impl Place {
                 flip: true,
                 mean: [0.5; 3],
                 std: [0.25; 3],
+                shuffle_buffer: None,
                 workers: 1,
                 seed: 7,
             },
