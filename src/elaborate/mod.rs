@@ -35,6 +35,7 @@ use crate::{
 };
 pub use alone::{elaborate_alone, elaborate_on};
 pub use initial::initial;
+pub use model::elaborate_output;
 
 use scope::Path;
 use std::{collections::HashMap, sync::Arc};
