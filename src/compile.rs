@@ -7,7 +7,7 @@ use crate::{
     gradient::{GradientError, differentiate},
     ir::{Graph, print::print},
     language::library::Library,
-    optimizer,
+    masks, optimizer,
     pace::Pace,
     passes::{self, BEFORE_GRADIENT, PASSES},
     plan::{self, Plan, work::Asked},
@@ -154,7 +154,7 @@ pub fn compile(
     options: &Options,
 ) -> Result<Program, CompileError> {
     recipe.check()?;
-    match options.micro_batch.or(recipe.train.micro_batch) {
+    let mut program = match options.micro_batch.or(recipe.train.micro_batch) {
         Some(micro_batch) => {
             let batch = recipe.train.batch;
             if micro_batch == 0 || !batch.is_multiple_of(micro_batch) {
@@ -165,10 +165,14 @@ pub fn compile(
                     nearest,
                 });
             }
-            train_program(recipe, library, options, micro_batch)
+            train_program(recipe, library, options, micro_batch)?
         }
-        None => largest_that_fits(recipe, library, options),
-    }
+        None => largest_that_fits(recipe, library, options)?,
+    };
+    let of_mask = Vec::from_iter(masks::doubt(recipe, library)?);
+    let warnings = [recipe.warnings(), of_mask, program.warnings].concat();
+    program.warnings = Diagnostics(warnings).in_order().0;
+    Ok(program)
 }
 
 /// Compiles a recipe's model to be looked at: no gradient, nothing dropped, `batch` images per run, at least 1.
@@ -268,7 +272,6 @@ fn train_program(
         feeds,
         warnings,
     } = elaborated(recipe, library, micro_batch, Mode::Train, keep)?;
-    let warnings = Diagnostics([recipe.warnings(), warnings].concat()).in_order();
     let elaborated = list(&graph);
     passes::run(BEFORE_GRADIENT, &mut graph)?;
     differentiate(&mut graph, accumulations)?;
@@ -291,7 +294,7 @@ fn train_program(
         weights,
         instances,
         feeds,
-        warnings: warnings.0,
+        warnings,
         micro_batch,
         accumulations,
         cost,

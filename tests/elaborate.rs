@@ -5,6 +5,7 @@ use mimc::{
     elaborate::{Elaborated, Setting, Weight, elaborate},
     ir::{meta, verify::verify},
     language::library::Library,
+    masks,
     recipe::Recipe,
 };
 use std::fs;
@@ -123,7 +124,9 @@ fn vit_b_is_the_official_one() {
 fn no_recipe_is_doubtful() {
     for (name, _) in mimc::recipe::builtin() {
         let recipe = Recipe::load(&name, &[]).unwrap_or_else(|errors| panic!("{errors}"));
-        let warnings = [recipe.warnings(), elaborated(&recipe).warnings].concat();
+        let of_mask = masks::doubt(&recipe, &Library::new(&[])).expect("the passes are sound");
+        let of_mask = Vec::from_iter(of_mask);
+        let warnings = [recipe.warnings(), of_mask, elaborated(&recipe).warnings].concat();
         assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
     }
 }

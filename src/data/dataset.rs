@@ -152,6 +152,26 @@ impl Dataset {
         }
     }
 
+    /// What training sees of an image in an epoch, normalised, \[3, size, size\]: what a [`Loader`](super::Loader) delivers,
+    /// made on this thread.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn seen(&self, image: usize, epoch: u64) -> Result<Vec<f32>, DataError> {
+        let view = View { epoch, passed: 0 };
+        let pixels = self.augment(image, None, view, &mut Resampler::default());
+        let pixels = pixels.map_err(|reason| DataError::Unreadable {
+            name: self.name(image),
+            reason,
+        })?;
+        let mut planes = vec![0.0; pixels.len()];
+        self.normalizer.apply(&pixels, &mut planes);
+        Ok(planes)
+    }
+
     /// What training sees of an image: a random crop, perhaps mirrored, as \[size, size, 3\] 8-bit RGB. A pure function
     /// of the seed, the view and the number of the image. Its bytes are read here unless they were before.
     ///

@@ -95,6 +95,7 @@ pub const CODES: &[Code] = &[
     row("doubtful-warmup", "The warm-up takes more than half of the run."),
     row("doubtful-batch", "The batch is larger than makes sense."),
     row("doubtful-buffer", "The shuffle buffer holds less than a batch."),
+    row("doubtful-mask", "Hidden pixels are nearer to visible ones, or farther from them, than is known to train well."),
 ];
 
 /// What else can fail: the program, its files, the data.

@@ -133,7 +133,7 @@ impl Elaborator<'_> {
         }
     }
 
-    fn bind_inputs<'f>(
+    pub fn bind_inputs<'f>(
         &mut self,
         frame: &mut Frame<'f>,
         args: Vec<Option<Value>>,
@@ -280,7 +280,7 @@ impl Elaborator<'_> {
     }
 
     /// The value of an output, its shape checked. Sizes read from now on are told as the output declares them.
-    fn output<'f>(&mut self, frame: &mut Frame<'f>, output: &'f TensorDecl) -> Result<Value> {
+    pub fn output<'f>(&mut self, frame: &mut Frame<'f>, output: &'f TensorDecl) -> Result<Value> {
         let name = &output.name;
         self.settle_name(frame, &name.value);
         let value = frame.lookup(&name.value, &name.span)?;

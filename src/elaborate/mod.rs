@@ -36,6 +36,7 @@ use crate::{
 pub use alone::{elaborate_alone, elaborate_on};
 pub use builtins::signatures;
 pub use initial::initial;
+pub use model::elaborate_output;
 
 use scope::Path;
 use std::{collections::HashMap, sync::Arc};

@@ -1,39 +1,75 @@
 //! The top graph: what goes in, what comes out, and that every weight is of use.
 
 use super::{
-    Elaborator, Feed, IMAGE, Setting, Weight,
+    Elaborated, Elaborator, Feed, IMAGE, Setting, Weight, elaborated,
     instance::Invocation,
     limits, one_or_more,
-    scope::Path,
+    scope::{Frame, Path},
     source::Source,
-    value::{Data, Tensor, Value},
+    value::{Data, Partial, Tensor, Value},
 };
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, Result, Span},
     ir::{self, ops::InputKind, read, roots},
-    language::graph_file::GraphFile,
+    language::{graph_file::GraphFile, library::Library},
     recipe::GraphRef,
 };
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
+
+/// Elaborates one output of a model and what it needs, as the only root. Without a root where the model has no such tensor.
+///
+/// # Errors
+/// As [`elaborate`](super::elaborate), for what is reached.
+pub fn elaborate_output(
+    library: &Library,
+    model: &GraphRef,
+    output: &str,
+    setting: &Setting,
+) -> Result<Elaborated> {
+    elaborated(library, setting, |elaborator| {
+        elaborator.only_output(model, output)
+    })
+}
 
 impl Elaborator<'_> {
     /// The graph that a recipe names, on images.
     pub fn model(&mut self, model: &GraphRef) -> Result<()> {
+        let (top, file) = self.top_graph(model)?;
+        let args = vec![Some(self.image(&model.graph.span)?)];
+        let outputs = self.instantiate(Invocation {
+            file: &file,
+            path: Path::top(),
+            args,
+            params: top.params.clone(),
+            span: model.graph.span.clone(),
+            chosen: model.graph.span.clone(),
+        })?;
+        self.finish(&file, &outputs)
+    }
+
+    fn only_output(&mut self, model: &GraphRef, output: &str) -> Result<()> {
+        let (top, file) = self.top_graph(model)?;
+        let args = vec![Some(self.image(&model.graph.span)?)];
+        let mut frame = Frame::new(&file, Path::top());
+        self.bind_params(&mut frame, top.params.clone(), &model.graph.span);
+        self.bind_inputs(&mut frame, args, &model.graph.span)?;
+        if let Some(declared) = file.outputs.iter().find(|o| o.name.value == output)
+            && let Some(tensor) = self.output(&mut frame, declared)?.tensor()
+        {
+            self.rewriter.add_root(output, &tensor.value);
+        }
+        self.rewriter.remove_dead();
+        Ok(())
+    }
+
+    /// The graph that a recipe names, which takes an image.
+    fn top_graph(&mut self, model: &GraphRef) -> Result<(Rc<Partial>, Arc<GraphFile>)> {
         let top = self.recipe_graph(model)?;
         let file = self.graph_file(&top.graph)?;
         if let [image] = file.inputs.as_slice()
             && image.name.value == IMAGE
         {
-            let args = vec![Some(self.image(&model.graph.span)?)];
-            let outputs = self.instantiate(Invocation {
-                file: &file,
-                path: Path::top(),
-                args,
-                params: top.params.clone(),
-                span: model.graph.span.clone(),
-                chosen: model.graph.span.clone(),
-            })?;
-            return self.finish(&file, &outputs);
+            return Ok((top, file));
         }
         let names: Vec<_> = file.inputs.iter().map(|i| i.name.value.as_str()).collect();
         let message = format!(

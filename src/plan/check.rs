@@ -4,6 +4,8 @@
 //!    since by a buffer that shares its memory.
 //! 2. A kernel writes no memory that it reads under another name, and no memory twice.
 //! 3. A kernel that reads and writes one buffer does so element by element: the accesses are the same.
+//! 4. No kernel writes what it reads more than once: the factors of a product, a table, what is summed up. Its blocks end one by
+//!    one, on any thread, so what one has written another would still read.
 
 use super::{
     BufferId, Kernel, Place, Plan, Scheduled,
@@ -89,7 +91,28 @@ fn check_kernel(plan: &Plan, scheduled: &Scheduled, holds: &[bool]) -> Result<()
             ));
         }
     }
+    let whole = read_whole(&scheduled.kernel);
+    if let Some(buffer) = writes.iter().find(|buffer| whole.contains(buffer)) {
+        return Err(format!(
+            "buffer {buffer} is overwritten while other blocks of the kernel still read it"
+        ));
+    }
     in_place(&scheduled.kernel)
+}
+
+/// What one element of the result is not alone to read.
+fn read_whole(kernel: &Kernel) -> Vec<BufferId> {
+    match kernel {
+        Kernel::Rows(_) => vec![],
+        Kernel::Fold(fold) => fold.operands.iter().filter_map(Operand::buffer).collect(),
+        Kernel::Gemm(gemm) => vec![gemm.a.0, gemm.b.0],
+        Kernel::Scatter(scatter) => vec![scatter.source, scatter.index],
+        Kernel::AdamW(sweep) => vec![sweep.lr, sweep.correction1, sweep.correction2, sweep.clip],
+        Kernel::Attention(_)
+        | Kernel::AttentionBackward(_)
+        | Kernel::Take(_)
+        | Kernel::SumSquares(_) => kernel.reads(),
+    }
 }
 
 /// Rule 3.
@@ -136,7 +159,7 @@ mod tests {
     use super::*;
     use crate::plan::{
         Buffer,
-        kernel::{Rows, Store},
+        kernel::{Gemm, Rows, Store},
     };
 
     fn copy(from: BufferId, to: BufferId, stride: usize) -> Scheduled {
@@ -164,6 +187,37 @@ mod tests {
             kernel: Kernel::Rows(rows),
             origin: "copy".into(),
             flops: 0,
+        }
+    }
+
+    /// `c = a · b`, 2 × 2, then each row of `c` copied to another buffer.
+    fn product([a, b, c]: [BufferId; 3], epilogue: Option<BufferId>) -> Scheduled {
+        let plain = || Access::plain(&[2, 2]);
+        let rows = |to| Rows {
+            grid: vec![2],
+            row: vec![2],
+            operands: vec![Operand::Memory(c, plain())],
+            code: vec![],
+            stores: vec![Store {
+                value: 0,
+                buffer: to,
+                access: plain(),
+            }],
+        };
+        Scheduled {
+            kernel: Kernel::Gemm(Gemm {
+                batch: vec![],
+                m: 2,
+                n: 2,
+                k: 2,
+                a: (a, plain()),
+                b: (b, plain()),
+                c: (c, plain()),
+                accumulate: false,
+                epilogue: epilogue.map(rows),
+            }),
+            origin: "product".into(),
+            flops: 16,
         }
     }
 
@@ -202,5 +256,36 @@ mod tests {
         );
         assert!(rule(&[0], vec![copy(0, 1, 1), copy(1, 1, 0)]).contains("still read"));
         assert!(rule(&[0], vec![copy(0, 0, 1)]).contains("belongs to the caller"));
+    }
+
+    #[test]
+    fn no_product_overwrites_its_factors() {
+        let offsets = [0, 16, 32, 48];
+        let with_factors = |offsets: &[usize], last| {
+            check(&plan(offsets, vec![copy(0, 1, 1), copy(0, 2, 1), last]))
+        };
+        for sound in [product([1, 2, 3], None), product([1, 2, 3], Some(4))] {
+            assert_eq!(with_factors(&offsets, sound), Ok(()));
+        }
+        // A square, and an epilogue on what the product itself has made.
+        for sound in [product([1, 1, 3], None), product([1, 2, 3], Some(3))] {
+            assert_eq!(with_factors(&offsets, sound), Ok(()));
+        }
+        let rule = |offsets: &[usize], last| with_factors(offsets, last).unwrap_err().rule;
+        for factor in [1, 2] {
+            let by_the_product = product([1, 2, factor], None);
+            assert!(rule(&offsets, by_the_product).contains("still read it"));
+            let by_the_epilogue = product([1, 2, 3], Some(factor));
+            assert!(rule(&offsets, by_the_epilogue).contains("still read it"));
+        }
+        // The same under other names, where the memory is shared in part.
+        for offsets in [[0, 16, 2, 48], [0, 16, 18, 48]] {
+            let by_the_product = rule(&offsets, product([1, 2, 3], None));
+            assert!(by_the_product.contains("which the same kernel uses"));
+        }
+        for offsets in [[0, 16, 32, 2], [0, 16, 32, 18]] {
+            let by_the_epilogue = rule(&offsets, product([1, 2, 3], Some(4)));
+            assert!(by_the_epilogue.contains("which the same kernel uses"));
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::{iter::Sum, ops::Add};
 
 /// Operations and bytes of a kernel, or of many.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Work {
     /// Floating-point operations of matrix products and attention, a multiply-add as two.
     pub flops: u64,

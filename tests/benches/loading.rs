@@ -6,7 +6,7 @@
 use divan::{Bencher, black_box, counter::ItemsCount};
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 use mimc::{
-    data::{DataConfig, Dataset, Source, synthetic},
+    data::{Crop, DataConfig, Dataset, Source, synthetic},
     random::Key,
 };
 use std::{env, fs, path::PathBuf};
@@ -29,20 +29,23 @@ fn images(bencher: Bencher) {
     };
     let config = DataConfig {
         images: Source::Folder(folder),
+        shuffle_buffer: None,
         size: SIZE,
-        ..DataConfig::default()
+        crop: Crop::default(),
+        flip: true,
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+        workers: 1,
+        seed: 0,
     };
     let dataset = Dataset::open(&config).expect("readable images");
-    let mut planes = vec![0f32; 3 * SIZE * SIZE];
     let mut epoch = 0;
     bencher
         .counter(ItemsCount::new(dataset.len()))
         .bench_local(|| {
             epoch += 1;
             for image in 0..dataset.len() {
-                let pixels = dataset.view(image, epoch).expect("a readable image");
-                dataset.normalizer().apply(&pixels, &mut planes);
-                black_box(&planes);
+                black_box(dataset.seen(image, epoch).expect("a readable image"));
             }
         });
 }

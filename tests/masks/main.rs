@@ -2,6 +2,7 @@
 
 mod counts;
 mod distances;
+mod doubt;
 mod uniform;
 
 use mimc::{

@@ -84,6 +84,27 @@ impl CpuStep {
         &self.plan
     }
 
+    /// Runs the program of a micro-batch, which need not have a loss.
+    ///
+    /// # Errors
+    /// Where something was not fed, and where it is stopped.
+    pub fn run(&mut self, draw: Draw) -> Result<(), StepError> {
+        if let Some(name) = self.unfed.first() {
+            return Err(StepError::Backend(format!("input `{name}` was not fed")));
+        }
+        self.launch = Launch {
+            key: draw.key(),
+            first_sample: draw.first_sample,
+        };
+        for kernel in &self.accumulate {
+            if self.stop.requested() {
+                return Err(StepError::Interrupted);
+            }
+            kernel.run(self.storage.memory(), &self.launch);
+        }
+        Ok(())
+    }
+
     fn part(&self, part: Part, index: usize) -> Option<BufferId> {
         let weight = &self.plan.weights[index];
         let training = weight.training.as_ref();
@@ -169,19 +190,7 @@ impl Step for CpuStep {
     }
 
     fn accumulate(&mut self, draw: Draw) -> Result<f32, StepError> {
-        if let Some(name) = self.unfed.first() {
-            return Err(StepError::Backend(format!("input `{name}` was not fed")));
-        }
-        self.launch = Launch {
-            key: draw.key(),
-            first_sample: draw.first_sample,
-        };
-        for kernel in 0..self.accumulate.len() {
-            if self.stop.requested() {
-                return Err(StepError::Interrupted);
-            }
-            self.run_kernel(kernel);
-        }
+        self.run(draw)?;
         self.scalar(roots::LOSS)
     }
 
