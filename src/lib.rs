@@ -63,6 +63,7 @@
 )]
 
 pub mod backend;
+mod canvas;
 pub mod compile;
 pub mod data;
 pub mod diagnostic;

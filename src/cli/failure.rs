@@ -48,6 +48,16 @@ impl Failure {
         }
     }
 
+    /// The sentence of the first mistake.
+    pub fn first_line(&self) -> String {
+        match self {
+            Self::Told(Diagnostics(told)) => told
+                .first()
+                .map_or(String::new(), |one| one.message.clone()),
+            Self::Unread => String::new(),
+        }
+    }
+
     /// Tells it, and returns the exit code.
     pub fn report(self) -> ExitCode {
         let Self::Told(diagnostics) = self else {

@@ -8,6 +8,7 @@ mod data;
 mod failure;
 mod inspect;
 mod job;
+mod masks;
 mod memory;
 mod pace;
 mod progress;
@@ -17,6 +18,7 @@ mod run;
 mod schema;
 mod screen;
 mod signals;
+mod sweep;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,7 @@ enum Verb {
     Data(data::Arguments),
     Verify(verify::Arguments),
     Bench(bench::Arguments),
+    Masks(masks::Arguments),
     Inspect(inspect::Arguments),
     Reconstruct(reconstruct::Arguments),
     Recipes(recipes::Arguments),
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Data(arguments) => data::run(&arguments),
         Verb::Verify(arguments) => verify::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Masks(arguments) => masks::run(&arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Reconstruct(arguments) => reconstruct::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),

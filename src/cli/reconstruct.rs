@@ -7,6 +7,7 @@ use super::{
     inspect::open,
     job::library,
     screen,
+    sweep::{Sweep, sweep},
 };
 use clap::Args;
 use image::RgbImage;
@@ -64,29 +65,6 @@ pub struct Arguments {
     threads: Threads,
     #[command(flatten)]
     sets: Sets,
-}
-
-/// Values of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Sweep {
-    path: String,
-    values: Vec<String>,
-}
-
-fn sweep(text: &str) -> Result<Sweep, String> {
-    let wanted = || "wanted PATH=A,B,…, for example model.masking.ratio=0.2,0.4,0.6".to_owned();
-    let (path, values) = text.split_once('=').ok_or_else(wanted)?;
-    let values: Vec<String> = values
-        .split(',')
-        .map(|value| value.trim().to_owned())
-        .collect();
-    if path.trim().is_empty() || values.iter().any(String::is_empty) {
-        return Err(wanted());
-    }
-    Ok(Sweep {
-        path: path.trim().to_owned(),
-        values,
-    })
 }
 
 pub fn run(arguments: &Arguments) -> Outcome {
@@ -179,7 +157,7 @@ fn photograph(path: &Path) -> Result<RgbImage, Failure> {
     Ok(pixels)
 }
 
-fn write(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
+pub fn write(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
     let mut bytes = Cursor::new(Vec::new());
     let encoded = picture.write_to(&mut bytes, image::ImageFormat::Png);
     encoded.map_err(|error| Failure::new("file", error, None))?;

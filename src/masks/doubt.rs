@@ -2,7 +2,7 @@
 
 use super::{
     knobs::{Knob, knobs},
-    sample::{Sample, sample},
+    sample::{Limits, MASKS, sample},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -28,12 +28,17 @@ const ALL: usize = 1 << 26;
 /// If a pass breaks the graph: a fault of ours.
 pub fn doubt(recipe: &Recipe, library: &Library) -> Result<Option<Diagnostic>, Broken> {
     let (model, size) = (&recipe.model, recipe.data.size);
-    let Some(Sample {
-        distance, graphs, ..
-    }) = sample(library, model, size, usize::MAX)?
-    else {
+    let few = Limits {
+        masks: MASKS,
+        each: usize::MAX,
+    };
+    let Some(sample) = sample(library, model, size, few)? else {
         return Ok(None);
     };
+    let Some((distance, _)) = sample.distance() else {
+        return Ok(None);
+    };
+    let graphs = sample.graphs;
     let wanted = wanted(size);
     if lies(distance, &wanted) {
         return Ok(None);
@@ -61,13 +66,13 @@ pub fn doubt(recipe: &Recipe, library: &Library) -> Result<Option<Diagnostic>, B
 
 /// Whether the range is one of pixels or one of shares of the image is not known: smaller images may have a smaller distance,
 /// larger ones a larger.
-fn wanted(size: usize) -> RangeInclusive<f64> {
+pub fn wanted(size: usize) -> RangeInclusive<f64> {
     let scale = size as f64 / KNOWN_AT as f64;
     KNOWN.start() * scale.min(1.0)..=KNOWN.end() * scale.max(1.0)
 }
 
 /// To the digit that is told.
-fn lies(distance: f64, wanted: &RangeInclusive<f64>) -> bool {
+pub fn lies(distance: f64, wanted: &RangeInclusive<f64>) -> bool {
     (round(*wanted.start())..=round(*wanted.end())).contains(&round(distance))
 }
 
@@ -86,11 +91,18 @@ fn offer(
     let mut work = 0;
     for other in knob.others() {
         let turned = knob.turned(model, other);
-        let Some(found) = sample(library, &turned, size, ONE)? else {
+        let cheap = Limits {
+            masks: MASKS,
+            each: ONE,
+        };
+        let Some(found) = sample(library, &turned, size, cheap)? else {
             continue;
         };
-        if lies(found.distance, wanted) && is_as_sound(library, &turned, model, size) {
-            let (name, distance) = (knob.name(), found.distance);
+        let Some((distance, _)) = found.distance() else {
+            continue;
+        };
+        if lies(distance, wanted) && is_as_sound(library, &turned, model, size) {
+            let name = knob.name();
             return Ok(Some(format!(
                 "a `{name}` of {other} makes it {distance:.1} px"
             )));

@@ -17,24 +17,37 @@ use crate::{
 
 /// The output of a model that is its mask.
 const MASK: &str = "mask";
-/// Masks that a mean is taken over: at 192 px and with units of 32 it is then a third of a pixel wide.
-const MASKS: usize = 16;
+/// Masks that a mean is taken over, unless more are wanted: at 192 px and with units of 32 it is then a third of a pixel wide.
+pub const MASKS: usize = 16;
 /// Pixels and numbers that one mean may take, unless a single mask has more.
 const WORK: usize = 1 << 20;
 
 /// The masks of a model's first images.
+#[derive(Debug, Clone)]
 pub struct Sample {
-    /// AvgDist in pixels.
-    pub distance: f64,
+    /// `[units, units]` each, row by row, 1 = hidden.
+    pub masks: Vec<Vec<f32>>,
+    /// Pixels per side of what is hidden together.
+    pub unit: usize,
+    /// AvgDist of each in pixels; nothing where one hides all or nothing.
+    pub distances: Option<Vec<f64>>,
     /// Graphs that make the mask, the outer ones first.
     pub graphs: Vec<String>,
     /// How much was computed, in pixels and numbers.
     pub work: usize,
 }
 
-/// Draws masks for images of `size` pixels per side. Nothing where they are not to be had or have no AvgDist: the model has no
-/// output `mask` `[batch, units, units]` in squares of whole pixels, it wants more than random numbers for it, the masks hide all
-/// or nothing, or one takes more than `most` pixels and numbers.
+/// What drawing masks may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Masks, at least 1; fewer where they are large.
+    pub masks: usize,
+    /// Pixels and numbers of one mask.
+    pub each: usize,
+}
+
+/// Draws masks for images of `size` pixels per side. Nothing where they are not to be had: the model has no output `mask`
+/// `[batch, units, units]` in squares of whole pixels, it wants more than random numbers for it, or one takes too much.
 ///
 /// # Errors
 /// If a pass breaks the graph: a fault of ours.
@@ -42,7 +55,7 @@ pub fn sample(
     library: &Library,
     model: &GraphRef,
     size: usize,
-    most: usize,
+    limits: Limits,
 ) -> Result<Option<Sample>, Broken> {
     let setting = Setting::training(1, size);
     let Ok(elaborated) = elaborate_output(library, model, MASK, &setting) else {
@@ -53,21 +66,50 @@ pub fn sample(
         return Ok(None);
     };
     let each = numbers(&graph) + size * size;
-    if each > most {
+    if each > limits.each {
         return Ok(None);
     }
-    let masks = (WORK / each).clamp(1, MASKS);
+    let count = (WORK / each).clamp(1, limits.masks);
     passes::run(PASSES, &mut graph)?;
-    let distances = distances(plan::lower(&graph), masks, unit);
-    Ok(distances.map(|distances| Sample {
-        distance: distances.iter().sum::<f64>() / masks as f64,
+    let masks = draw(plan::lower(&graph), count);
+    Ok(masks.map(|masks| Sample {
+        distances: masks
+            .iter()
+            .map(|mask| average_distance(mask, unit))
+            .collect(),
+        masks,
+        unit,
         graphs: instances.into_iter().map(|one| one.graph).collect(),
-        work: masks * each,
+        work: count * each,
     }))
 }
 
-/// AvgDist of the masks of the first images, which are the same whatever the seed of a run is. Nothing where one has none.
-fn distances(plan: Plan, masks: usize, unit: usize) -> Option<Vec<f64>> {
+impl Sample {
+    /// The mean AvgDist in pixels, and its deviation from mask to mask.
+    pub fn distance(&self) -> Option<(f64, f64)> {
+        self.distances.as_deref().map(mean_and_deviation)
+    }
+
+    /// The mean share of an image that is hidden, and its deviation from mask to mask.
+    pub fn coverage(&self) -> (f64, f64) {
+        let share = |mask: &Vec<f32>| f64::from(mask.iter().sum::<f32>()) / mask.len() as f64;
+        mean_and_deviation(&self.masks.iter().map(share).collect::<Vec<_>>())
+    }
+}
+
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>()
+        / count;
+    (mean, square.sqrt())
+}
+
+/// The masks of the first images, which are the same whatever the seed of a run is.
+fn draw(plan: Plan, masks: usize) -> Option<Vec<Vec<f32>>> {
     // The pool that trains is started later, with the threads it is told to have. A machine without a thread or the memory
     // for a mask is told so then.
     let alone = rayon::ThreadPoolBuilder::new()
@@ -76,17 +118,16 @@ fn distances(plan: Plan, masks: usize, unit: usize) -> Option<Vec<f64>> {
         .ok()?;
     alone.install(|| {
         let mut step = CpuStep::new(plan).ok()?;
-        let distance = |image: usize| {
+        let mask = |image: usize| {
             let draw = Draw {
                 seed: 0,
                 step: 0,
                 first_sample: image as u64,
             };
             step.run(draw).expect("nothing is fed, and nobody stops it");
-            let mask = step.output(MASK).expect("it is the root");
-            average_distance(&mask, unit)
+            step.output(MASK).expect("it is the root")
         };
-        (0..masks).map(distance).collect()
+        Some((0..masks).map(mask).collect())
     })
 }
 

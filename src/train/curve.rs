@@ -9,7 +9,7 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::canvas::{self, Canvas, DrawError, INK, at, px, text};
+use crate::canvas::{self, Canvas, DrawError, INK, at, px, text};
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 675;

@@ -73,7 +73,8 @@ impl From<&Schedule> for ScheduleConfig {
     }
 }
 
-fn data_config(recipe: &Recipe) -> DataConfig {
+/// The images that a recipe names, and what is done to them.
+pub fn data_config(recipe: &Recipe) -> DataConfig {
     let data = &recipe.data;
     DataConfig {
         images: match &data.images {

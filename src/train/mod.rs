@@ -1,6 +1,5 @@
 //! Training: the loop over a compiled step, and what it leaves behind.
 
-mod canvas;
 pub mod changes;
 pub mod checkpoint;
 pub mod claim;

@@ -12,7 +12,7 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::canvas::{self, INK, at, text};
+use crate::canvas::{self, INK, at, text};
 
 /// One image in the three forms that a line is made of. All pictures are squares of the same side.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ mod errors;
 mod help;
 mod inspect;
 mod lasting;
+mod masks;
 mod reconstruct;
 mod run;
 mod verify;
