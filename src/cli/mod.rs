@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod compile;
 mod data;
+mod explain;
 mod failure;
 mod inspect;
 mod job;
@@ -17,6 +18,7 @@ mod reconstruct;
 mod run;
 mod schema;
 mod screen;
+mod shell;
 mod signals;
 mod sweep;
 mod verify;
@@ -43,8 +45,11 @@ enum Verb {
     Masks(masks::Arguments),
     Inspect(inspect::Arguments),
     Reconstruct(reconstruct::Arguments),
+    Explain(explain::Arguments),
     Recipes(recipes::Arguments),
     Schema(schema::Arguments),
+    Completions(shell::Completions),
+    Man(shell::Manual),
 }
 
 const EXAMPLES: &str = "\
@@ -73,8 +78,11 @@ pub fn main() -> ExitCode {
         Verb::Masks(arguments) => masks::run(&arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Reconstruct(arguments) => reconstruct::run(&arguments),
+        Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
+        Verb::Completions(arguments) => shell::completions(&arguments),
+        Verb::Man(arguments) => shell::manual(&arguments),
     };
     outcome.unwrap_or_else(|failure| failure.report())
 }

@@ -4,6 +4,7 @@ mod bench;
 mod compile;
 mod data;
 mod errors;
+mod explain;
 mod help;
 mod inspect;
 mod lasting;
