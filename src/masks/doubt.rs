@@ -49,11 +49,17 @@ pub fn doubt(recipe: &Recipe, library: &Library) -> Result<Option<Diagnostic>, B
     );
     let knobs = knobs(library, model, &graphs);
     let mut offers = Vec::new();
+    let mut helpful = Vec::new();
     for knob in &knobs {
-        offers.extend(offer(knob, recipe, library, &wanted)?);
+        if let Some(offer) = offer(knob, recipe, library, &wanted)? {
+            offers.push(offer);
+            helpful.push(knob);
+        }
     }
-    let written = knobs.iter().find_map(|knob| knob.written.as_ref());
-    let warning = Diagnostic::warning("doubtful-mask", message).at(written.unwrap_or(&model.span));
+    let mut blamed = helpful.into_iter().chain(&knobs);
+    let written = blamed.find_map(|knob| knob.written.as_ref());
+    let chosen = knobs.first().map_or(&model.graph.span, |knob| &knob.chosen);
+    let warning = Diagnostic::warning("doubtful-mask", message).at(written.unwrap_or(chosen));
     let mut warning = knobs.iter().fold(warning, |told, knob| knob.told(told));
     if let Some(span) = recipe.span("data.size") {
         warning = warning.note_at(format!("data.size = {size}"), span);

@@ -23,6 +23,8 @@ pub struct Knob {
     /// Where the recipe writes it; its graph has a default otherwise.
     pub written: Option<Span>,
     default: Span,
+    /// Where the recipe names the graph.
+    pub chosen: Span,
     range: [Option<f64>; 2],
 }
 
@@ -80,6 +82,7 @@ impl Knob {
             now: number,
             written: written.map(|w| w.span.clone()),
             default: param.name.span.clone(),
+            chosen: given.graph.span.clone(),
             range: param.range.unwrap_or_default(),
         })
     }
