@@ -64,6 +64,7 @@
 
 pub mod backend;
 mod canvas;
+pub mod compare;
 pub mod compile;
 pub mod data;
 pub mod diagnostic;

@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod compile;
 mod data;
+mod diff;
 mod explain;
 mod failure;
 mod inspect;
@@ -45,6 +46,7 @@ enum Verb {
     Masks(masks::Arguments),
     Inspect(inspect::Arguments),
     Reconstruct(reconstruct::Arguments),
+    Diff(diff::Arguments),
     Explain(explain::Arguments),
     Recipes(recipes::Arguments),
     Schema(schema::Arguments),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Verb::Masks(arguments) => masks::run(&arguments),
         Verb::Inspect(arguments) => inspect::run(&arguments),
         Verb::Reconstruct(arguments) => reconstruct::run(&arguments),
+        Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),

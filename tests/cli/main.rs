@@ -3,6 +3,7 @@
 mod bench;
 mod compile;
 mod data;
+mod diff;
 mod errors;
 mod explain;
 mod help;
