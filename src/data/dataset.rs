@@ -22,6 +22,7 @@ use crate::{random::Key, text::paths::shown};
 ///
 /// let dataset = Dataset::open(&DataConfig {
 ///     images: Source::Synthetic { count: 100 },
+///     shuffle_buffer: None,
 ///     size: 32,
 ///     crop: Crop::default(),
 ///     flip: true,

@@ -12,8 +12,12 @@ const MAX_USES: usize = 10_000;
 const MAX_NODES: usize = 50_000;
 /// Graphs inside graphs.
 const MAX_NESTING: usize = 32;
-/// Expressions inside expressions, over all graphs on the way: what the stack of a thread can bear.
+/// Expressions inside expressions, over all graphs on the way.
 const MAX_DEPTH: usize = 700;
+/// Stack that must be left for the next expression, in bytes, and how much is added where it is not: a thread of a caller
+/// may have 2 MiB, and views of tensors, kilobytes each, pass through it by value.
+const STACK_LEFT: usize = 256 << 10;
+const STACK_ADDED: usize = 4 << 20;
 pub const MAX_REPEAT: usize = 1024;
 /// Numbers in a list.
 pub const MAX_LIST: usize = 1 << 16;
@@ -46,7 +50,7 @@ impl Elaborator<'_> {
             return Err(too_deep(message, at));
         }
         self.used.depth += 1;
-        let result = f(self);
+        let result = stacker::maybe_grow(STACK_LEFT, STACK_ADDED, || f(self));
         self.used.depth -= 1;
         result
     }

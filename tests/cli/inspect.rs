@@ -23,7 +23,7 @@ fn a_checkpoint_tells_where_its_run_stood_and_what_its_weights_are() {
     for piece in [
         "step_000006.safetensors",
         "Tiny, for tests.",
-        "6, loss 0.",
+        "6, loss ",
         "epoch 3",
         "none",
         "vit/encoder.yaml",

@@ -96,11 +96,11 @@ impl CpuStep {
             key: draw.key(),
             first_sample: draw.first_sample,
         };
-        for kernel in &self.accumulate {
+        for kernel in 0..self.accumulate.len() {
             if self.stop.requested() {
                 return Err(StepError::Interrupted);
             }
-            kernel.run(self.storage.memory(), &self.launch);
+            self.run_kernel(kernel);
         }
         Ok(())
     }

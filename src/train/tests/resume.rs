@@ -211,7 +211,7 @@ fn what_may_change_is_told_and_the_run_goes_on() {
     assert_eq!(
         heard[..2],
         [
-            "train.epochs was 4 and is 8; train.keep was absent and is 2; \
+            "train.epochs was 4 and is 8; train.keep was 3 and is 2; \
              train.micro_batch was 2 and is 4; graphs/a.yaml was one text and is another; \
              what data.images holds was 12 images and is 13 images",
             "resumed step_000005.safetensors 5"
