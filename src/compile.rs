@@ -199,6 +199,15 @@ pub fn compile_forward(
     Ok(graph)
 }
 
+/// Elaborates a recipe's model on one image, to be drawn: not differentiated, not fused.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_model(recipe: &Recipe, library: &Library) -> Result<Graph, CompileError> {
+    recipe.check()?;
+    Ok(elaborated(recipe, library, 1, Mode::Train, &|_| false)?.graph)
+}
+
 /// Bytes that the plan of a graph takes: arena, weights and their state.
 pub fn memory(graph: &Graph) -> u64 {
     cost(&plan::lower(graph), 0).memory()

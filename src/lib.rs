@@ -69,6 +69,7 @@ pub mod compile;
 pub mod data;
 pub mod diagnostic;
 pub mod elaborate;
+pub mod export;
 pub mod gradient;
 pub mod inspect;
 #[allow(

@@ -5,11 +5,15 @@ use super::{
     arguments::{self, BackendArgument, Sets},
     build,
     failure::Failure,
-    job::Job,
+    job::{Compiled, Job},
     pace, screen,
 };
 use clap::{Args, ValueEnum};
-use mimc::{compile::Listings, summary::Summary};
+use mimc::{
+    compile::{Listings, compile_model},
+    export,
+    summary::Summary,
+};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -25,9 +29,12 @@ pub struct Arguments {
     /// Where to write the resolved recipe and the listings [default: build/<recipe name>]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Print one listing instead of the summary
+    /// Print one listing or drawing instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
+    /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    depth: u8,
     #[command(flatten)]
     backend: BackendArgument,
     #[command(flatten)]
@@ -55,6 +62,12 @@ enum Stage {
     Plan,
     /// The recipe with every key
     Recipe,
+    /// The model's parts and what flows between them, for Graphviz
+    Dot,
+    /// The same for Mermaid, which Markdown shows
+    Mermaid,
+    /// Every node, for Google's Model Explorer
+    Json,
 }
 
 #[derive(Serialize)]
@@ -81,7 +94,6 @@ pub fn run(arguments: Arguments) -> Outcome {
     let folder = arguments.output.unwrap_or_else(default);
     let files = build::write(&job, &compiled, &listings, &folder)?;
 
-    let resolved = || compiled.recipe.to_yaml();
     let summary = || -> Result<Summary, Failure> {
         let pace = pace::pace_kept(job.backend())?;
         Ok(Summary::new(
@@ -93,7 +105,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         ))
     };
     match arguments.emit {
-        Some(stage) => screen::print(stage.text(&listings, resolved))?,
+        Some(stage) => screen::print(stage.text(&compiled, &listings, arguments.depth.into())?)?,
         None if arguments.json => screen::print_json(&Document {
             summary: &summary()?,
             folder: &folder,
@@ -112,13 +124,25 @@ pub fn run(arguments: Arguments) -> Outcome {
 }
 
 impl Stage {
-    fn text(self, listings: &Listings, recipe: impl FnOnce() -> String) -> String {
-        match self {
+    fn text(
+        self,
+        compiled: &Compiled,
+        listings: &Listings,
+        depth: usize,
+    ) -> Result<String, Failure> {
+        let Compiled {
+            recipe, library, ..
+        } = compiled;
+        let model = || compile_model(recipe, library);
+        Ok(match self {
             Stage::Graph => listings.graph.clone(),
             Stage::Gradient => listings.gradient.clone(),
             Stage::Fused => listings.fused.clone(),
             Stage::Plan => listings.plan.clone(),
-            Stage::Recipe => recipe(),
-        }
+            Stage::Recipe => recipe.to_yaml(),
+            Stage::Dot => export::dot(&recipe.name, &export::flow(&model()?, depth)),
+            Stage::Mermaid => export::mermaid(&export::flow(&model()?, depth)),
+            Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),
+        })
     }
 }

@@ -224,7 +224,7 @@ fn from(output: u8) -> String {
     }
 }
 
-fn label(graph: &Graph, node: NodeIndex) -> String {
+pub fn label(graph: &Graph, node: NodeIndex) -> String {
     match kind(graph, node) {
         Kind::Constant(x) => format!("{x}"),
         Kind::Pointwise(op) => format!("{op:?}").to_lowercase(),

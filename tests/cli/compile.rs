@@ -202,3 +202,23 @@ fn the_time_is_foretold_from_a_pace_that_is_measured_once() {
         "{told}"
     );
 }
+
+#[test]
+fn models_are_drawn_for_other_programs() {
+    let desk = Desk::new();
+    let emit = |format: &str, depth: &str| {
+        desk.good(&["compile", "tiny", "--emit", format, "--depth", depth])
+            .out
+    };
+    let dot = emit("dot", "1");
+    assert!(
+        dot.starts_with("digraph \"tiny\" {") && dot.contains("encoder\\n"),
+        "{dot}"
+    );
+    assert!(emit("dot", "3").contains("encoder.blocks.1"));
+    assert!(emit("mermaid", "2").starts_with("flowchart TB\n"));
+    let json: serde_json::Value = serde_json::from_str(&emit("json", "2")).expect("JSON");
+    let nodes = json["graphs"][0]["nodes"].as_array().expect("a list");
+    let inside = |node: &serde_json::Value| node["namespace"] == "encoder/blocks/1/attn/qkv";
+    assert!(nodes.len() > 100 && nodes.iter().any(inside));
+}
