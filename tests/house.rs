@@ -140,7 +140,11 @@ fn training_writes_through_its_disk() {
 fn times_are_measured_by_a_clock_that_is_never_set() {
     let others: Vec<_> = sources("")
         .into_iter()
-        .filter(|(path, text)| text.contains("SystemTime") && !path.ends_with("claim.rs"))
+        .filter(|(path, text)| {
+            // The lock tells when a run began, and TensorBoard's format wants to know when something happened.
+            let told = path.ends_with("claim.rs") || path.ends_with("cli/board.rs");
+            text.contains("SystemTime") && !told
+        })
         .map(|(path, _)| path)
         .collect();
     assert!(

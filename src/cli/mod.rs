@@ -2,6 +2,7 @@
 
 mod arguments;
 mod bench;
+mod board;
 mod build;
 mod compile;
 mod data;

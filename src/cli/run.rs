@@ -3,6 +3,7 @@
 use super::{
     Outcome,
     arguments::{self, BackendArgument, Sets, Threads},
+    board::Board,
     build::{self, Last},
     failure::Failure,
     job::{Compiled, Job, origin},
@@ -215,10 +216,11 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
     if let Err(error) = signals::install(stop.clone(), PATIENCE) {
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
     }
-    let mut progress = Progress::stderr(recipe.train.log_every);
+    let progress = Progress::stderr(recipe.train.log_every);
+    let mut observers = (progress, Board::new(run.output.board()));
     let mut trainer = Trainer::new(run, &mut *training)
         .stop(&stop)
-        .observer(&mut progress);
+        .observer(&mut observers);
     if let Some(program) = &mut pictures {
         trainer = trainer.pictures(&mut **program);
     }

@@ -8,6 +8,7 @@
 //!   loss.png
 //!   pictures/step_000200.png
 //!   checkpoints/step_000200.safetensors
+//!   tensorboard/events.out.tfevents.…      curves and pictures for TensorBoard
 //!   earlier-1/                             an earlier run in the same folder, set aside
 //!   .lock                                  held by the process that writes here
 //! ```
@@ -41,7 +42,16 @@ const CURVE: &str = "loss.png";
 const PICTURES: &str = "pictures";
 const CHECKPOINTS: &str = "checkpoints";
 const UNREADABLE: &str = "unreadable.txt";
-const ENTRIES: [&str; 6] = [RECIPE, METRICS, UNREADABLE, CURVE, PICTURES, CHECKPOINTS];
+const BOARD: &str = "tensorboard";
+const ENTRIES: [&str; 7] = [
+    RECIPE,
+    METRICS,
+    UNREADABLE,
+    CURVE,
+    PICTURES,
+    CHECKPOINTS,
+    BOARD,
+];
 /// Where an earlier run is collected before it gets its number.
 const COLLECTING: &str = ".earlier";
 
@@ -81,6 +91,11 @@ impl Output {
             *claim = Some(Claim::on(&self.folder)?);
         }
         Ok(())
+    }
+
+    /// Where the command line writes event files for TensorBoard.
+    pub fn board(&self) -> PathBuf {
+        self.folder.join(BOARD)
     }
 
     /// Creates the folders of a run, and removes the unfinished files of one that was killed.

@@ -47,7 +47,7 @@ pub struct Run {
 }
 
 /// Something that happened, in the order it happens.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// What an earlier run wrote into the output folder now lies in this one.
     SetAside(&'a Path),
@@ -108,6 +108,14 @@ pub struct Started {
 pub trait Observer {
     /// Called in the thread that trains, which waits for it.
     fn observe(&mut self, event: Event<'_>);
+}
+
+/// Both hear, the first one first.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn observe(&mut self, event: Event<'_>) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
 }
 
 impl<F: FnMut(Event<'_>)> Observer for F {
