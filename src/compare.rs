@@ -120,6 +120,9 @@ const IDLE: &[&str] = &[
     "train.checkpoint_every",
     "train.keep",
     "train.picture_every",
+    "train.validate_every",
+    "data.validation",
+    "data.validation_count",
     "train.log_every",
 ];
 

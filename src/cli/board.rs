@@ -66,12 +66,18 @@ impl Board {
             ("speed/step_s", record.seconds),
             ("speed/data_wait_s", record.data_wait),
         ];
-        let values = scalars.map(|(tag, value)| Value {
-            tag: tag.into(),
-            simple_value: Some(value as f32),
-            image: None,
-        });
-        self.tell(LogEvent::summary(record.step, values.into()));
+        let held_out = record
+            .held_out
+            .map(|loss| ("validation/loss", f64::from(loss)));
+        let values = scalars
+            .into_iter()
+            .chain(held_out)
+            .map(|(tag, value)| Value {
+                tag: tag.into(),
+                simple_value: Some(value as f32),
+                image: None,
+            });
+        self.tell(LogEvent::summary(record.step, values.collect()));
     }
 
     fn picture(&mut self, path: &Path) {
@@ -255,6 +261,7 @@ mod tests {
             images_per_s: 64.0,
             data_wait: 0.0,
             seconds: 0.25,
+            held_out: Some(0.75),
         };
         board.observe(Event::Step(&record));
         let picture = folder.path().join("a.png");

@@ -93,6 +93,12 @@ impl Progress {
             "loss {:.4}  lr {:.2e}  grad norm {:.2}",
             record.loss, record.lr, record.grad_norm
         );
+        if let Some(held_out) = record.held_out {
+            self.say(&format!(
+                "held-out loss {held_out:.4} behind step {}",
+                record.step
+            ));
+        }
         let pace = self.pace.tell(self.goal - record.step);
         let due = record.step.is_multiple_of(self.log_every)
             || record.step == self.goal
@@ -278,6 +284,7 @@ mod tests {
             images_per_s: 64.0,
             data_wait: 0.01,
             seconds: 0.25,
+            held_out: None,
         }
     }
 

@@ -90,6 +90,8 @@ pub const FIELDS: &[Field] = &[
     row("data.images", Text, "", Required, ANY, "a folder of images or of tar archives of them, nested or flat; one `.tar`; or `synthetic` for generated images"),
     row("data.count", Int, "images", Is("4096"), at_least(1.0), "how many images `synthetic` generates; a folder has as many as it has"),
     row("data.shuffle_buffer", Maybe(&Int), "images", Is("null"), at_least(1.0), "reads tar archives from front to back, and draws from so many images that wait; null to draw from all and read each where it lies"),
+    row("data.validation", Maybe(&Text), "", Is("null"), ANY, "a folder of images that are never trained on; their loss is told on the way; null for none"),
+    row("data.validation_count", Int, "images", Is("256"), at_least(1.0), "how many of them are looked at, spread over the folder"),
     row("data.size", Int, "pixels", Required, within(1.0, 8192.0), "side of what the network sees"),
     row("data.crop.scale", Floats(2), "share of the area", Is("[0.67, 1.0]"), within(1e-4, 1.0), "smallest and largest random crop"),
     row("data.crop.ratio", Floats(2), "width / height", Is("[0.75, 1.3333333333333333]"), within(0.01, 100.0), "narrowest and widest random crop"),
@@ -118,6 +120,7 @@ pub const FIELDS: &[Field] = &[
     row("train.checkpoint_every", Int, "steps", Is("100"), at_least(0.0), "optimizer steps between checkpoints; 0 for one at the end"),
     row("train.keep", Int, "checkpoints", Is("3"), at_least(1.0), "how many of the latest stay"),
     row("train.picture_every", Int, "steps", Is("100"), at_least(0.0), "optimizer steps between pictures; 0 for one at the end"),
+    row("train.validate_every", Int, "steps", Is("100"), at_least(0.0), "optimizer steps between two looks at the images held out; 0 for one at the end"),
     row("train.log_every", Int, "steps", Is("10"), at_least(1.0), "optimizer steps between printed lines where there is no terminal"),
 ];
 

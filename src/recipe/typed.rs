@@ -14,6 +14,10 @@ pub struct Data {
     pub count: usize,
     /// Images of archives that wait to be drawn, where they are read from front to back.
     pub shuffle_buffer: Option<usize>,
+    /// Images that are never trained on.
+    pub validation: Option<PathBuf>,
+    /// How many of them are looked at.
+    pub validation_count: usize,
     /// Side of what the network sees, in pixels, 1 to 8192.
     pub size: usize,
     /// What part of an image is shown.
@@ -72,6 +76,8 @@ pub struct Train {
     pub keep: usize,
     /// Optimizer steps between pictures; 0 for one at the end.
     pub picture_every: u64,
+    /// Optimizer steps between two looks at the images held out; 0 for one at the end.
+    pub validate_every: u64,
     /// Optimizer steps between printed lines where there is no terminal, at least 1.
     pub log_every: u64,
 }

@@ -33,6 +33,8 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     ("data.images", Same),
     ("data.count", Same),
     ("data.shuffle_buffer", Goes(REORDERED)),
+    ("data.validation", Same),
+    ("data.validation_count", Same),
     ("data.size", Another),
     ("data.crop", Goes(FROM_HERE)),
     ("data.flip", Goes(FROM_HERE)),
@@ -50,6 +52,7 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     ("train.checkpoint_every", Same),
     ("train.keep", Same),
     ("train.picture_every", Same),
+    ("train.validate_every", Same),
     ("train.log_every", Same),
 ];
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize};
 use super::{
     checkpoint::checksum,
     output::Output,
-    run::Run,
+    run::{Run, Validation},
     schedule::{Curve, ScheduleConfig},
 };
 use crate::{
@@ -34,6 +34,11 @@ impl Run {
             // The last checkpoint stays whatever is asked for.
             keep: NonZeroUsize::new(train.keep).unwrap_or(NonZeroUsize::MIN),
             picture_every: train.picture_every,
+            validation: recipe.data.validation.clone().map(|images| Validation {
+                images,
+                count: recipe.data.validation_count,
+                every: train.validate_every,
+            }),
         }
     }
 }

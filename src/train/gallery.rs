@@ -58,6 +58,11 @@ impl<'a> Gallery<'a> {
         }
     }
 
+    /// The program that draws.
+    pub fn program(&mut self) -> &mut dyn Step {
+        self.program
+    }
+
     /// Draws the sheet with the weights of another program.
     ///
     /// # Errors
@@ -107,7 +112,8 @@ impl<'a> Gallery<'a> {
     }
 }
 
-fn copy_weights(from: &dyn Step, to: &mut dyn Step) -> Result<(), StepError> {
+/// The weights of one program into another of the same model.
+pub(super) fn copy_weights(from: &dyn Step, to: &mut dyn Step) -> Result<(), StepError> {
     let mut values = Vec::new();
     for (index, weight) in to.weights().to_vec().iter().enumerate() {
         let known = from.weights().iter();

@@ -28,6 +28,9 @@ pub struct Record {
     pub data_wait: f64,
     /// How long the whole step took, in seconds.
     pub seconds: f64,
+    /// Mean loss on the images held out, with the weights behind this step; where it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f32>,
 }
 
 /// The open file of a run. A line is written at once, in one piece.
@@ -117,6 +120,7 @@ mod tests {
             images_per_s: 12.5,
             data_wait: 0.0,
             seconds: 0.16,
+            held_out: None,
         }
     }
 

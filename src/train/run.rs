@@ -44,6 +44,19 @@ pub struct Run {
     pub keep: NonZeroUsize,
     /// Optimizer steps between pictures; 0 for only one at the end.
     pub picture_every: u64,
+    /// Images that are never trained on, whose loss is told on the way.
+    pub validation: Option<Validation>,
+}
+
+/// Images held out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validation {
+    /// A folder, as that of the images trained on.
+    pub images: PathBuf,
+    /// How many of them are looked at, at least 1.
+    pub count: usize,
+    /// Optimizer steps between two looks; 0 for only one at the end.
+    pub every: u64,
 }
 
 /// Something that happened, in the order it happens.

@@ -12,6 +12,7 @@ use super::{
     checkpoint::{self, State},
     error::TrainError,
     gallery::Gallery,
+    held_out::HeldOut,
     metrics::{Log, Record},
     output::write_png,
     resume,
@@ -36,6 +37,7 @@ pub(super) struct Session<'r, 'p> {
     names: String,
     program: &'p mut dyn Step,
     gallery: Option<Gallery<'p>>,
+    held_out: Option<HeldOut>,
     loader: Loader,
     schedule: Schedule,
     log: Log,
@@ -98,6 +100,14 @@ impl<'r, 'p> Session<'r, 'p> {
             )?),
             None => None,
         };
+        let held_out = match (&run.validation, &gallery) {
+            (None, _) => None,
+            (Some(validation), Some(_)) => Some(HeldOut::open(validation, &run.data)?),
+            (Some(_), None) => {
+                let message = "the loss of images held out is told by the program that draws pictures, and there is none";
+                return Err(StepError::Backend(message.into()).into());
+            }
+        };
         let checkpoint = match resumed {
             Some(checkpoint) => Some(resume::restore(
                 run, checkpoint, program, &loader, observer,
@@ -110,6 +120,7 @@ impl<'r, 'p> Session<'r, 'p> {
         upkeep::tell_if_tight(run, program, observer);
         let session = Self {
             gallery,
+            held_out,
             names: resume::names(loader.dataset(), &run.data.images),
             schedule,
             log,
@@ -146,10 +157,11 @@ impl<'r, 'p> Session<'r, 'p> {
         }));
         self.catch_up()?;
         while self.made < self.goal {
-            let Some(record) = self.optimizer_step()? else {
+            let Some(mut record) = self.optimizer_step()? else {
                 self.observer.observe(Event::Stopping);
                 return self.save_if_new();
             };
+            record.held_out = self.validate()?;
             self.log(&record)?;
             self.observer.observe(Event::Step(&record));
             // Pictures first: what is due up to a checkpoint is there whenever the checkpoint is.
@@ -207,7 +219,24 @@ impl<'r, 'p> Session<'r, 'p> {
             images_per_s: round(batch as f64 / seconds, 1e3),
             data_wait: round(data_wait, 1e6),
             seconds: round(seconds, 1e6),
+            held_out: None,
         }))
+    }
+
+    /// The loss on the images held out, where it is due.
+    fn validate(&mut self) -> Result<Option<f32>, TrainError> {
+        let every = self
+            .run
+            .validation
+            .as_ref()
+            .map_or(0, |validation| validation.every);
+        let due = self.made == self.goal || is_due(every, self.made);
+        match (&self.held_out, &mut self.gallery) {
+            (Some(held_out), Some(gallery)) if due => {
+                Ok(Some(held_out.loss(gallery.program(), self.program)?))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Those of the next micro-batch, or none if someone asks to stop before they are there.

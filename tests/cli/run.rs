@@ -2,6 +2,7 @@
 
 use super::{Desk, TINY};
 use serde_json::Value;
+use std::fs;
 
 fn metrics(desk: &Desk, folder: &str) -> Vec<Value> {
     let text = desk.read(&format!("{folder}/metrics.jsonl"));
@@ -284,4 +285,103 @@ fn too_many_unreadable_images_stop_the_run_with_its_state_saved() {
     ] {
         assert!(said.err.contains(piece), "no `{piece}` in {}", said.err);
     }
+}
+
+#[test]
+fn images_held_out_tell_their_loss_and_change_no_training() {
+    let desk = Desk::new();
+    for number in 0..6u8 {
+        let picture = image::RgbImage::from_fn(60, 50, |x, y| {
+            image::Rgb([x as u8 * number, y as u8 * 4, 90 + 10 * number])
+        });
+        let path = desk.path(&format!("held/{number}.png"));
+        fs::create_dir_all(path.parent().expect("in a folder")).expect("created");
+        picture.save(path).expect("written");
+    }
+    let metrics = |folder: &str| metrics(&desk, folder);
+    let held = [
+        "--set",
+        "data.validation=held",
+        "--set",
+        "train.validate_every=2",
+    ];
+    let run = |more: &[&str], folder: &str| {
+        desk.good(&[&["run", "tiny", "--output", folder], more].concat())
+    };
+    run(&["--steps", "5"], "plain");
+    let said = run(&[&held[..], &["--steps", "5"]].concat(), "with");
+    assert!(said.err.contains("held-out loss"), "{}", said.err);
+    let (plain, with) = (metrics("plain"), metrics("with"));
+    for (plain, with) in plain.iter().zip(&with) {
+        assert_eq!(plain["loss"], with["loss"], "looking changes nothing");
+        assert!(plain.get("held_out").is_none());
+        let step = with["step"].as_u64().expect("a number");
+        let due = step % 2 == 0 || step == 5;
+        assert_eq!(
+            with["held_out"].as_f64().is_some_and(|loss| loss > 0.0),
+            due,
+            "{with}"
+        );
+    }
+    // The same masks over the same images: a resumed run sees the same loss.
+    run(&[&held[..], &["--steps", "2"]].concat(), "twice");
+    run(
+        &[&held[..], &["--steps", "5", "--resume"]].concat(),
+        "twice",
+    );
+    let losses = |lines: Vec<Value>| -> Vec<Value> {
+        lines
+            .into_iter()
+            .map(|line| line["held_out"].clone())
+            .collect()
+    };
+    assert_eq!(losses(metrics("twice")), losses(with));
+    // A count that does not fill the program takes images twice; one of a missing folder is refused.
+    run(
+        &[
+            &held[..],
+            &["--set", "data.validation_count=1", "--steps", "1"],
+        ]
+        .concat(),
+        "one",
+    );
+    assert!(
+        metrics("one")[0]["held_out"]
+            .as_f64()
+            .is_some_and(|loss| loss > 0.0)
+    );
+    let said = desk.mimc(&[
+        "run",
+        "tiny",
+        "--output",
+        "none",
+        "--set",
+        "data.validation=nowhere",
+    ]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("nowhere"), "{}", said.err);
+}
+
+#[test]
+fn curves_for_tensorboard_lie_beside_the_metrics() {
+    let desk = Desk::new();
+    desk.good(&["run", "tiny", "--steps", "3", "--output", "run"]);
+    let files = desk.list("run/tensorboard");
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert!(files[0].starts_with("events.out.tfevents."), "{files:?}");
+    let bytes = fs::read(desk.path(&format!("run/tensorboard/{}", files[0]))).expect("read");
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    for tag in ["brain.Event:2", "train/loss", "train/lr", "reconstructions"] {
+        assert!(holds(tag), "{tag}");
+    }
+    desk.good(&["run", "tiny", "--steps", "4", "--resume", "--output", "run"]);
+    assert!(!desk.list("run/tensorboard").is_empty());
+    // A run from its start moves those of the earlier one aside.
+    desk.good(&["run", "tiny", "--steps", "1", "--output", "run"]);
+    assert_eq!(desk.list("run/tensorboard").len(), 1);
+    assert!(!desk.list("run/earlier-1/tensorboard").is_empty());
 }

@@ -100,6 +100,7 @@ impl Place {
             checkpoint_every: 0,
             keep: NonZeroUsize::new(3).expect("not 0"),
             picture_every: 0,
+            validation: None,
         }
     }
 }
