@@ -292,7 +292,11 @@ fn images_held_out_tell_their_loss_and_change_no_training() {
     let desk = Desk::new();
     for number in 0..6u8 {
         let picture = image::RgbImage::from_fn(60, 50, |x, y| {
-            image::Rgb([x as u8 * number, y as u8 * 4, 90 + 10 * number])
+            image::Rgb([
+                (x as u8).wrapping_mul(number),
+                y as u8 * 4,
+                90 + 10 * number,
+            ])
         });
         let path = desk.path(&format!("held/{number}.png"));
         fs::create_dir_all(path.parent().expect("in a folder")).expect("created");
