@@ -78,17 +78,19 @@ pub struct Weights {
     pub decay: Vec<Entry>,
 }
 
-/// Weights of one name but for their numbers.
+/// Weights of one name but for the numbers in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// `encoder.blocks.*.attn.qkv.weight`
     pub name: String,
     /// How many there are.
     pub count: usize,
-    /// In the first; `null` where it has none.
+    /// The shape in the first, of the first of them; `null` where it has none.
     pub a: Option<Vec<usize>>,
     /// In the second.
     pub b: Option<Vec<usize>>,
+    /// Whether others of them have other shapes.
+    pub other_shapes: bool,
 }
 
 /// Compares two recipes and their programs, both compiled with listings and for one image at a time.
@@ -96,7 +98,14 @@ pub struct Entry {
 /// # Panics
 /// If a program has no listings.
 pub fn compare(a: (&Recipe, &Program), b: (&Recipe, &Program)) -> Comparison {
-    let graph = |program: &Program| program.listings.as_ref().expect("asked for").graph.clone();
+    let graph = |program: &Program| {
+        program
+            .listings
+            .as_ref()
+            .expect("whoever compares compiles with listings")
+            .graph
+            .clone()
+    };
     let settings = differing(&settings(&a.0.to_yaml()), &settings(&b.0.to_yaml()));
     let weights = weights(&a.1.weights, &b.1.weights);
     let same_graph = graph(a.1) == graph(b.1) && weights.decay.is_empty();
@@ -217,18 +226,19 @@ fn entry(a: Option<&Weight>, b: Option<&Weight>) -> Entry {
         count: 1,
         a: a.map(|weight| weight.dims.clone()),
         b: b.map(|weight| weight.dims.clone()),
+        other_shapes: false,
     }
 }
 
-/// Entries of one name and shape together, where the first of them stands.
+/// Entries of one name together, where the first of them stands.
 fn alike(entries: Vec<Entry>) -> Vec<Entry> {
     let mut joined: Vec<Entry> = Vec::new();
     for entry in entries {
-        let same = |known: &&mut Entry| {
-            known.name == entry.name && known.a == entry.a && known.b == entry.b
-        };
-        match joined.iter_mut().find(same) {
-            Some(known) => known.count += 1,
+        match joined.iter_mut().find(|known| known.name == entry.name) {
+            Some(known) => {
+                known.count += 1;
+                known.other_shapes |= (&known.a, &known.b) != (&entry.a, &entry.b);
+            }
             None => joined.push(entry),
         }
     }

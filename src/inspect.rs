@@ -55,16 +55,20 @@ pub fn inspect(checkpoint: &mut Checkpoint) -> Result<Inspection, CheckpointErro
         values.resize(shape.iter().product(), 0.0);
         checkpoint.read(Part::Value, &name, &mut values)?;
         let of = Sums::over(&values);
+        let mean = of.sum / of.count;
+        // Around the mean, not around zero: the squares of a weight near 1 would swallow it.
+        let finite = values.iter().filter(|value| value.is_finite());
+        let squares: f64 = finite.map(|&value| (f64::from(value) - mean).powi(2)).sum();
+        let deviation = (squares / of.count).sqrt();
         checkpoint.read(Part::FirstMoment, &name, &mut values)?;
         let first = Sums::over(&values);
         checkpoint.read(Part::SecondMoment, &name, &mut values)?;
         let second = Sums::over(&values);
-        let mean = of.sum / of.count;
         weights.push(Numbers {
             name,
             shape,
             mean,
-            deviation: (of.squares / of.count - mean * mean).max(0.0).sqrt(),
+            deviation,
             largest: of.largest,
             norm: of.squares.sqrt(),
             gradient: (second.sum / second.count).max(0.0).sqrt(),

@@ -148,6 +148,10 @@ fn row(what: &str, entry: &Entry) -> Vec<String> {
         (Some(dims), _) | (None, Some(dims)) => format!("{dims:?}"),
         (None, None) => String::new(),
     };
+    let shape = match entry.other_shapes {
+        true => format!("{shape} and other shapes"),
+        false => shape,
+    };
     let count = match entry.count {
         1 => String::new(),
         many => format!("×{many}"),

@@ -61,7 +61,7 @@ fn parts_of_a_model_show_steps_shapes_weights_and_kernels() {
         .good(&["explain", "encoder.mask_token", "--recipe", "tiny"])
         .out;
     assert!(
-        weight.contains("does not decay") && weight.contains("normal(0.02)"),
+        weight.contains("24 parameters, decays, begins as normal(0.02)"),
         "{weight}"
     );
 
