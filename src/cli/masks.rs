@@ -217,6 +217,7 @@ fn drawn(arguments: &Arguments, recipe: &Recipe) -> Result<Option<Sample>, Failu
     let limits = Limits {
         masks: arguments.count.into(),
         each: EACH,
+        all: usize::MAX,
     };
     let drawn = sample(&library(), &recipe.model, recipe.data.size, limits);
     drawn.map_err(|broken| Failure::new("compile", broken, None))

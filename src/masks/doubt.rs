@@ -2,7 +2,7 @@
 
 use super::{
     knobs::{Knob, knobs},
-    sample::{Limits, MASKS, sample},
+    sample::{Limits, MASKS, WORK, sample},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -31,6 +31,7 @@ pub fn doubt(recipe: &Recipe, library: &Library) -> Result<Option<Diagnostic>, B
     let few = Limits {
         masks: MASKS,
         each: usize::MAX,
+        all: WORK,
     };
     let Some(sample) = sample(library, model, size, few)? else {
         return Ok(None);
@@ -100,6 +101,7 @@ fn offer(
         let cheap = Limits {
             masks: MASKS,
             each: ONE,
+            all: WORK,
         };
         let Some(found) = sample(library, &turned, size, cheap)? else {
             continue;

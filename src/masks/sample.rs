@@ -19,8 +19,8 @@ use crate::{
 const MASK: &str = "mask";
 /// Masks that a mean is taken over, unless more are wanted: at 192 px and with units of 32 it is then a third of a pixel wide.
 pub const MASKS: usize = 16;
-/// Pixels and numbers that one mean may take, unless a single mask has more.
-const WORK: usize = 1 << 20;
+/// Pixels and numbers that a mean may take on the way of compiling.
+pub const WORK: usize = 1 << 20;
 
 /// The masks of a model's first images.
 #[derive(Debug, Clone)]
@@ -44,6 +44,8 @@ pub struct Limits {
     pub masks: usize,
     /// Pixels and numbers of one mask.
     pub each: usize,
+    /// The same of all, unless a single mask has more.
+    pub all: usize,
 }
 
 /// Draws masks for images of `size` pixels per side. Nothing where they are not to be had: the model has no output `mask`
@@ -69,7 +71,7 @@ pub fn sample(
     if each > limits.each {
         return Ok(None);
     }
-    let count = (WORK / each).clamp(1, limits.masks);
+    let count = (limits.all / each).clamp(1, limits.masks);
     passes::run(PASSES, &mut graph)?;
     let masks = draw(plan::lower(&graph), count);
     Ok(masks.map(|masks| Sample {
