@@ -13,6 +13,7 @@ mod inspect;
 mod job;
 mod masks;
 mod memory;
+mod new;
 mod pace;
 mod progress;
 mod recipes;
@@ -50,6 +51,7 @@ enum Verb {
     Diff(diff::Arguments),
     Explain(explain::Arguments),
     Recipes(recipes::Arguments),
+    New(new::Arguments),
     Schema(schema::Arguments),
     Completions(shell::Completions),
     Man(shell::Manual),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),
+        Verb::New(arguments) => new::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),
         Verb::Completions(arguments) => shell::completions(&arguments),
         Verb::Man(arguments) => shell::manual(&arguments),

@@ -94,6 +94,7 @@ impl Elaborator<'_> {
             span: written.clone(),
             doc: String::new(),
             params: vec![],
+            presets: Vec::new(),
             inputs: vec![],
             require: vec![],
             advise: vec![],

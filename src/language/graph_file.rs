@@ -1,4 +1,4 @@
-//! A graph file: eight keys, `doc params inputs require advise weights steps outputs`.
+//! A graph file: nine keys, `doc params presets inputs require advise weights steps outputs`.
 
 mod check;
 mod order;
@@ -52,6 +52,8 @@ pub struct GraphFile {
     pub span: Span,
     pub doc: String,
     pub params: Vec<Param>,
+    /// Values of some params that go together, by name: `small`.
+    pub presets: Vec<Preset>,
     pub inputs: Vec<TensorDecl>,
     pub require: Vec<Expr>,
     pub advise: Vec<Advice>,
@@ -71,6 +73,13 @@ pub struct Param {
     /// Inclusive; `None` is open.
     pub range: Option<[Option<f64>; 2]>,
     pub doc: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Preset {
+    pub name: Spanned<String>,
+    /// A param, and its value as a recipe writes it.
+    pub values: Vec<(Spanned<String>, Span)>,
 }
 
 /// What a param's values are, null aside.

@@ -10,6 +10,7 @@ mod help;
 mod inspect;
 mod lasting;
 mod masks;
+mod new;
 mod reconstruct;
 mod run;
 mod verify;

@@ -1,6 +1,8 @@
 //! YAML nodes to a [`GraphFile`], whatever is broken left out and reported.
 
-use super::{Advice, Dim, GraphFile, Step, StepBody, TensorDecl, WeightDecl, params};
+use super::{
+    Advice, Dim, GraphFile, Param, Preset, Step, StepBody, TensorDecl, WeightDecl, params,
+};
 use crate::{
     diagnostic::{Diagnostic, Span},
     language::{
@@ -11,7 +13,7 @@ use crate::{
 };
 
 const KEYS: &[&str] = &[
-    "doc", "params", "inputs", "require", "advise", "weights", "steps", "outputs",
+    "doc", "params", "presets", "inputs", "require", "advise", "weights", "steps", "outputs",
 ];
 
 pub fn read(root: &Node, name: &str) -> (GraphFile, Vec<Diagnostic>) {
@@ -19,11 +21,13 @@ pub fn read(root: &Node, name: &str) -> (GraphFile, Vec<Diagnostic>) {
     let fields = root.fields("a graph file", KEYS, &mut reader.found);
     let outputs = fields.require("outputs", &mut reader.found);
     let first_line = root.span.file.text.lines().next().unwrap_or("").len();
+    let params = params::read_all(&mut reader, fields.get("params"));
     let graph = GraphFile {
         name: name.to_owned(),
         span: Span::new(&root.span.file, 0..first_line),
         doc: reader.doc(fields.get("doc")).unwrap_or_default(),
-        params: params::read_all(&mut reader, fields.get("params")),
+        presets: reader.presets(fields.get("presets"), &params),
+        params,
         inputs: reader.named(fields.get("inputs"), "`inputs`", Reader::tensor),
         require: reader.exprs(fields.get("require"), "`require`"),
         advise: reader.advise(fields.get("advise")),
@@ -104,6 +108,28 @@ impl Reader {
     fn exprs(&mut self, node: Option<&Node>, what: &str) -> Vec<Expr> {
         let items = node.map_or(&[][..], |node| node.items(what, &mut self.found));
         items.iter().map(|item| self.expr(item)).collect()
+    }
+
+    fn presets(&mut self, node: Option<&Node>, params: &[Param]) -> Vec<Preset> {
+        let entries = self.entries(node, "`presets`").iter();
+        let read = |entry: &Entry| {
+            let values = entry.value.entries("a preset", &mut self.found).iter();
+            let mut kept = Vec::new();
+            for Entry { key, value } in values {
+                if params.iter().all(|param| param.name.value != key.value) {
+                    let message = format!("there is no param `{}` to preset", key.value);
+                    let error = Diagnostic::error("unknown-param", message).at(&key.span);
+                    let names = params.iter().map(|param| param.name.value.as_str());
+                    self.found.push(error.suggest(&key.value, names));
+                }
+                kept.push((key.clone(), value.span.clone()));
+            }
+            Preset {
+                name: entry.key.clone(),
+                values: kept,
+            }
+        };
+        entries.map(read).collect()
     }
 
     fn advise(&mut self, node: Option<&Node>) -> Vec<Advice> {
