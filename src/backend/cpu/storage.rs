@@ -37,7 +37,7 @@ impl Storage {
         let mut mapping = MmapOptions::new()
             .len(end.max(1) * size_of::<f32>())
             .map_anon()?;
-        #[cfg(all(target_os = "linux", not(miri)))]
+        #[cfg(target_os = "linux")]
         // Large pages are a matter of speed alone: a system without them serves small ones.
         let _ = mapping.advise(memmap2::Advice::HugePage);
         let base: *mut f32 = mapping.as_mut_ptr().cast();
