@@ -167,7 +167,7 @@ fn texts_that_look_like_something_else_survive() {
 fn every_key_can_be_set() {
     for field in FIELDS {
         let value = match field.kind {
-            Kind::Text => "words",
+            Kind::Text | Kind::Maybe(Kind::Text) => "words",
             Kind::Int | Kind::Maybe(Kind::Int) => "8",
             Kind::Float | Kind::Maybe(_) => "0.75",
             Kind::Bool => "false",
