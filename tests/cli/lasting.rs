@@ -56,7 +56,9 @@ fn files(desk: &Desk, folder: &str) -> Vec<(String, Vec<u8>)> {
             .expect("below")
             .display()
             .to_string();
-        if path.is_file() && name != "metrics.jsonl" && name != ".lock" {
+        let times =
+            ["metrics.jsonl", ".lock"].contains(&name.as_str()) || name.starts_with("tensorboard");
+        if path.is_file() && !times {
             files.push((name, fs::read(path).expect("read")));
         }
     }
