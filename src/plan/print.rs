@@ -17,8 +17,7 @@ use rustc_hash::FxHashMap;
 pub fn print(plan: &Plan) -> String {
     let arena = format!(
         "\n# arena: {} bytes for {} images\n",
-        4 * plan.arena,
-        plan.batch
+        plan.arena, plan.batch
     );
     render(&sections(plan)) + &arena
 }
