@@ -402,7 +402,7 @@ fn cost(plan: &Plan, nodes: usize) -> Cost {
         forward_flops: flops(false),
         backward_flops: flops(true),
         arena: plan.arena as u64,
-        state: bytes(|place| !matches!(place, plan::Place::Arena(_))),
+        state: bytes(|place| !matches!(place, plan::Place::Arena(_) | plan::Place::Aside)),
         nodes,
         kernels: plan.accumulate.len() + plan.apply.len(),
     }

@@ -186,7 +186,7 @@ fn in_bf16_prefixes_agree() {
             let at = format!("{behind} passes of {encoder}");
             assert_close(&part, &whole, [1e-4, 2e-2], &at);
         }
-        assert_close(&whole, &f32, [1e-2, 2e-1], encoder);
+        assert_close(&whole, &f32, [1e-2, 5e-1], encoder);
         assert_ne!(whole.loss, f32.loss, "{encoder}: something is rounded");
     }
 }

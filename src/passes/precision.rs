@@ -147,7 +147,8 @@ impl Wanted {
             return;
         }
         for (input, source) in inputs.iter().enumerate() {
-            let computed = matches!(kind(graph, source.node), Kind::Pointwise(_) | Kind::Copy);
+            let pointwise = matches!(kind(graph, source.node), Kind::Pointwise(_));
+            let computed = pointwise || moves(graph, source.node);
             let kept = !backward(source.node) && !values.roots.contains(&source.node);
             if kept && computed && values.wide.contains(&source.node) {
                 self.edges.insert((node, input));
@@ -259,6 +260,13 @@ fn moves(graph: &Graph, node: NodeIndex) -> bool {
     }
 }
 
+/// Whether a node multiplies with a constant.
+fn is_scaling(graph: &Graph, node: NodeIndex) -> bool {
+    let constant = |s: &Value| matches!(kind(graph, s.node), Kind::Constant(_));
+    matches!(kind(graph, node), Kind::Pointwise(RowOp::Mul))
+        && rewrite::sources(graph, node).iter().any(constant)
+}
+
 /// What the rules ask of values.
 struct Values {
     roots: FxHashSet<NodeIndex>,
@@ -310,13 +318,9 @@ impl Values {
         while let Some(reader) = self.only_reader(graph, node) {
             let sources = rewrite::sources(graph, reader);
             let mut others = sources.iter().filter(|s| s.node != node);
-            let with =
-                |wanted: RowOp| matches!(kind(graph, reader), Kind::Pointwise(op) if op == wanted);
-            let constant = |n: NodeIndex| matches!(kind(graph, n), Kind::Constant(_));
-            let goes_on = match others.next() {
-                Some(other) if with(RowOp::Add) => self.of_weights.contains(&other.node),
-                Some(other) if with(RowOp::Mul) => constant(other.node),
-                _ => false,
+            let goes_on = match (kind(graph, reader), others.next()) {
+                (Kind::Pointwise(RowOp::Add), Some(other)) => self.of_weights.contains(&other.node),
+                _ => is_scaling(graph, reader),
             };
             if !goes_on || self.roots.contains(&reader) {
                 break;
@@ -335,6 +339,9 @@ impl Values {
             };
             if rewrite::sources(graph, reader).iter().any(gradient) {
                 return true;
+            }
+            if !moves(graph, reader) && !is_scaling(graph, reader) {
+                return false;
             }
             node = reader;
         }

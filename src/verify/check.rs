@@ -73,7 +73,7 @@ pub const CHECKS: &[CheckInfo] = &[
     info(Check::WholeGradient, "whole-gradient", 5e-5, 3e-2, "of all weights together, ‖Δ‖/‖g‖, in bf16; if the file says, what autocast is off by"),
     info(Check::ZeroGradients, "zero-gradients", 5e-5, 5e-2, "elements whose gradient is zero but for rounding, over the scale of the others"),
     info(Check::Trajectory, "trajectory", 5e-6, 1e-3, "loss of each step, relative"),
-    info(Check::GradientNorms, "gradient-norms", 2e-3, 2e-2, "of each step before clipping, relative"),
+    info(Check::GradientNorms, "gradient-norms", 2e-3, 1e-1, "of each step before clipping, relative"),
     info(Check::Final, "final", 5e-3, 5e-1, "each weight behind the last step, ‖Δ‖/‖update‖"),
     info(Check::NoDecay, "no-decay", 0.0, 0.0, "weights whose decay differs"),
 ];
