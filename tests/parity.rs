@@ -118,9 +118,9 @@ fn vit_with_a_shared_table_of_position_biases() {
     Trial::new("vit_shared_rpb").passes();
 }
 
-/// Mixed precision is off by no more than PyTorch's own.
+/// Mixed precision is off by about as much as PyTorch's own: less with windows, up to a fifth more with tokens.
 #[test]
-fn in_bf16_the_gradient_is_as_good_as_that_of_autocast() {
+fn in_bf16_the_gradient_is_about_as_good_as_that_of_autocast() {
     for name in ["swin", "swin_window4", "vit_ape", "vit_shared_rpb"] {
         let mut trial = Trial::new(name);
         trial.sets.push("train.precision=bf16".to_owned());

@@ -129,14 +129,17 @@ impl Wanted {
         wanted
     }
 
-    /// What reads a product reads it rounded, behind the bias, unless it is the gradient of a weight.
+    /// What moves a product moves it rounded, and so does all of the backward part read it, behind the bias. The gradient of a
+    /// weight is added up as it is, and what the forward part goes on to compute with at once is not stored at all.
     fn products(&mut self, graph: &Graph, node: NodeIndex, values: &Values) {
         let product = own::<Contraction>(graph, node).is_some_and(|op| !op.accumulate);
         if !product || values.accumulates(graph, node) {
             return;
         }
         let result = values.behind_bias(graph, node);
+        let backward = meta(graph).nodes[&result].origin.backward;
         let readers = rewrite::readers(graph, result).into_iter();
+        let readers = readers.filter(|r| backward || moves(graph, r.0));
         self.edges.extend(readers.map(|r| (r.0, r.1 as usize)));
     }
 
@@ -149,8 +152,9 @@ impl Wanted {
         for (input, source) in inputs.iter().enumerate() {
             let pointwise = matches!(kind(graph, source.node), Kind::Pointwise(_));
             let computed = pointwise || moves(graph, source.node);
+            let product = own::<Contraction>(graph, source.node).is_some();
             let kept = !backward(source.node) && !values.roots.contains(&source.node);
-            if kept && computed && values.wide.contains(&source.node) {
+            if kept && (computed || product) && values.wide.contains(&source.node) {
                 self.edges.insert((node, input));
             }
         }

@@ -23,6 +23,10 @@ use std::{
 /// How often its own rounding a gradient of the file may be off.
 const GRADIENT_MARGIN: f64 = 5.0;
 
+/// How often the error of the file's own mixed precision ours may have. Of an absolute error each pixel that ends on the other side
+/// of zero moves the gradient of a small model by a hundredth, and which pixels do is chance.
+const AUTOCAST_MARGIN: f64 = 1.25;
+
 /// A file of numbers of another implementation, open for reading.
 #[derive(Debug)]
 pub struct Reference {
@@ -149,9 +153,9 @@ impl Reference {
         GRADIENT_MARGIN * self.gradient_floor
     }
 
-    /// How far the whole gradient of the file's own mixed precision is from exact, relative.
+    /// What the whole gradient may be off by in mixed precision, relative, where the file has the error of its own.
     pub(super) fn autocast(&self) -> Option<f64> {
-        self.autocast
+        self.autocast.map(|error| AUTOCAST_MARGIN * error)
     }
 
     fn read_shapes(&mut self) -> Result<(), ReferenceError> {
