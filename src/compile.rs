@@ -11,7 +11,7 @@ use crate::{
     pace::Pace,
     passes::{self, BEFORE_GRADIENT, PASSES},
     plan::{self, Plan, work::Asked},
-    recipe::Recipe,
+    recipe::{Precision, Recipe},
     train::step::{Part, Step, StepError},
 };
 
@@ -287,7 +287,10 @@ fn train_program(
     let differentiated = list(&graph);
     optimizer::append(&mut graph, &settings(recipe));
     let nodes = graph.graph.node_count();
-    passes::run(PASSES, &mut graph)?;
+    match recipe.train.precision {
+        Precision::F32 => passes::run(PASSES, &mut graph)?,
+        Precision::Bf16 => passes::run(&passes::in_bf16(), &mut graph)?,
+    }
     let plan = plan::lower(&graph);
 
     let listings = options.listings.then(|| Listings {
@@ -395,7 +398,7 @@ fn cost(plan: &Plan, nodes: usize) -> Cost {
         plan.buffers
             .iter()
             .filter(|b| keep(&b.place))
-            .map(|b| 4 * b.len() as u64)
+            .map(|b| b.bytes() as u64)
             .sum()
     };
     let flops = |backward: bool| -> u64 {
@@ -410,8 +413,8 @@ fn cost(plan: &Plan, nodes: usize) -> Cost {
     Cost {
         forward_flops: flops(false),
         backward_flops: flops(true),
-        arena: 4 * plan.arena as u64,
-        state: bytes(|place| !matches!(place, plan::Place::Arena(_))),
+        arena: plan.arena as u64,
+        state: bytes(|place| !matches!(place, plan::Place::Arena(_) | plan::Place::Aside)),
         nodes,
         kernels: plan.accumulate.len() + plan.apply.len(),
     }

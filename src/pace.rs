@@ -7,7 +7,7 @@ use crate::{
         roots,
     },
     plan::{
-        Access, Buffer, BufferId, Kernel, Place, Plan, Scheduled, Work,
+        Access, Buffer, BufferId, Element, Kernel, Place, Plan, Scheduled, Work,
         kernel::{Attention, Gemm, Operand, Rows, Store},
         work::Asked,
     },
@@ -130,6 +130,7 @@ pub fn samples() -> Plan {
     let mut buffer = |dims: &[usize]| -> BufferId {
         plan.buffers.push(Buffer {
             dims: dims.to_vec(),
+            element: Element::F32,
             place: Place::State,
             origin: "sample".into(),
         });
@@ -166,6 +167,7 @@ pub fn samples() -> Plan {
         a: (a, Access::plain(&[ROWS, WIDTH])),
         b: (b, Access::plain(&[WIDTH, WIDTH])),
         c: (c, Access::plain(&[ROWS, WIDTH])),
+        rounds: [false; 2],
         accumulate: false,
         epilogue: None,
     };

@@ -6,7 +6,7 @@ use crate::{
     compile::Program,
     diagnostic::Diagnostic,
     pace::Pace,
-    recipe::{Images, Recipe, ScheduleName},
+    recipe::{Images, Precision, Recipe, ScheduleName},
     text::{
         columns::{Align, columns},
         units::{bytes, duration, flops, grouped, lasting, seconds},
@@ -34,6 +34,8 @@ pub struct Summary {
     pub backward_flops: u64,
     /// Bytes of the plan.
     pub memory: Memory,
+    /// Of what products read and activations are stored in.
+    pub precision: Precision,
     /// Images per optimizer step.
     pub batch: usize,
     /// Images computed at once.
@@ -160,6 +162,7 @@ impl Summary {
                 arena: cost.arena,
                 state: cost.state,
             },
+            precision: recipe.train.precision,
             batch: recipe.train.batch,
             micro_batch: program.micro_batch,
             accumulations: program.accumulations,
@@ -263,9 +266,17 @@ impl Summary {
             grouped(kernels.kernels),
             grouped(kernels.nodes)
         );
+        let precision = match self.precision {
+            // What is not said is f32 throughout.
+            Precision::F32 => "",
+            Precision::Bf16 => {
+                "bf16: activations stored in bf16, sums and products computed in f32"
+            }
+        };
         let facts = [
             ("compute", compute),
             ("memory", memory),
+            ("precision", precision.to_owned()),
             ("batch", batch),
             ("kernels", kernels),
             ("time", self.time()),

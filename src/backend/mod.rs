@@ -64,7 +64,7 @@ pub fn named(name: &str) -> Option<&'static dyn Backend> {
     BACKENDS.iter().find(|b| b.name() == name).copied()
 }
 
-/// Fused kernels on all cores, in f32. Training memory is one mapping; threads are those of rayon's current pool.
+/// Fused kernels on all cores, in f32, on buffers of f32 or bf16. Training memory is one mapping; threads are those of rayon's current pool.
 pub struct Cpu;
 
 impl Backend for Cpu {
@@ -73,7 +73,7 @@ impl Backend for Cpu {
     }
 
     fn doc(&self) -> &'static str {
-        "fused kernels on all cores, f32"
+        "fused kernels on all cores, f32 and bf16"
     }
 
     fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {

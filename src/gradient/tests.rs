@@ -54,6 +54,10 @@ const CASES: &[Case] = &[
     }),
     case("log2", &[&[2, 3]], ABOVE, |r, x| r.log2(&x[0].expand(1, 2))),
     case("sin", &[&[5]], AROUND, |r, x| r.sin(&x[0])),
+    // Between powers of two, where the steps of the difference are whole steps of bf16.
+    case("bf16", &[&[5]], [1.1, 1.9], |r, x| {
+        r.op(ops::Bf16, &[&x[0]]).remove(0)
+    }),
     case("abs", &[&[5]], ABOVE, |r, x| {
         let turned = r.neg(&x[0]);
         r.unary(ir_abs(), &turned)
@@ -96,6 +100,7 @@ const CASES: &[Case] = &[
                 scale: 1.5,
                 biases: 2,
                 dropout: Some(0.25),
+                rounds: false,
             };
             let slope: Vec<f32> = (0..10).map(|i| (i as f32).sin()).collect();
             let fence = r.table(&slope, &[2, 5]).expand(1, 3);
@@ -111,6 +116,7 @@ const CASES: &[Case] = &[
             scale: 0.5,
             biases: 0,
             dropout: None,
+            rounds: false,
         };
         let seen = view::split(&x[0].view, 2, &[3, 2, 3]).expect("3 times 2 times 3 is 18");
         let turned = view::permute(&seen, &[2, 0, 3, 1, 4]);
@@ -243,7 +249,7 @@ fn every_own_operator_has_a_rule_and_every_rule_a_case() {
     // What fusion makes, behind the gradient.
     let fused = ["code", "contraction", "folded", "fused"];
     for stem in stems.filter(|stem| stem != "mod" && !fused.contains(&&**stem)) {
-        let pointwise = ["abs", "erf"].contains(&&*stem);
+        let pointwise = ["abs", "bf16", "erf"].contains(&&*stem);
         assert!(
             pointwise || rules::OWN.iter().any(|row| row.name == stem),
             "{stem} has no rule"

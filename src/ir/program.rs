@@ -32,6 +32,8 @@ pub enum RowOp {
     Abs,
     /// Gauss error function.
     Erf,
+    /// The nearest number that bf16 has, ties to even.
+    Bf16,
     /// Sum over the row: one number per row.
     RowSum,
     /// Maximum over the row: one number per row.

@@ -68,6 +68,7 @@ fn fuse(graph: &mut Graph, scores: Scores, mixture: Mixture) {
         scale: scores.scale,
         biases: scores.biases.len(),
         dropout: mixture.dropout.as_ref().map(|(rate, _)| *rate),
+        rounds: false,
     };
     let inputs: Vec<&Value> = inputs.iter().map(|(input, _)| input).collect();
     let out = r.op(attention, &inputs).remove(0);

@@ -134,6 +134,7 @@ impl Match {
             sizes: axes.iter().map(|axis| axis.size).collect(),
             roles: axes.iter().map(|axis| axis.role).collect(),
             out,
+            rounds: [false; 2],
             accumulate: self.accumulator.is_some(),
             epilogue: None,
         };

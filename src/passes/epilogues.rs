@@ -105,7 +105,7 @@ impl Joined {
             product,
             program,
             inputs: nest.views(&inputs)?,
-            op: nest.contraction(epilogue),
+            op: nest.contraction(contraction.rounds, epilogue),
             keeps_product,
         })
     }

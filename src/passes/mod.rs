@@ -6,6 +6,7 @@ mod epilogues;
 mod fold_constants;
 mod folds;
 mod merge_duplicates;
+mod precision;
 mod rematerialise;
 mod remove_dead;
 mod rows;
@@ -51,6 +52,17 @@ pub const PASSES: &[Pass] = &[
     pass("folds", folds::run),
     pass("epilogues", epilogues::run),
 ];
+
+/// On the whole training step in bf16, behind the contractions.
+pub const PRECISION: Pass = pass("precision", precision::run);
+
+/// On the whole training step in bf16: [`PASSES`] with [`PRECISION`].
+pub fn in_bf16() -> Vec<Pass> {
+    let mut passes = PASSES.to_vec();
+    let contractions = passes.iter().position(|pass| pass.name == "contractions");
+    passes.insert(contractions.map_or(passes.len(), |at| at + 1), PRECISION);
+    passes
+}
 
 const fn pass(name: &'static str, run: fn(&mut Graph)) -> Pass {
     Pass { name, run }

@@ -6,6 +6,7 @@
 //! 3. A kernel that reads and writes one buffer does so element by element: the accesses are the same.
 //! 4. No kernel writes what it reads more than once: the factors of a product, a table, what is summed up. Its blocks end one by
 //!    one, on any thread, so what one has written another would still read.
+//! 5. What lies aside is the product of one kernel with an epilogue, which no other touches.
 
 use super::{
     BufferId, Kernel, Place, Plan, Scheduled,
@@ -66,6 +67,7 @@ pub fn check(plan: &Plan) -> Result<(), Unsound> {
 
 fn check_kernel(plan: &Plan, scheduled: &Scheduled, holds: &[bool]) -> Result<(), String> {
     let (reads, writes) = (scheduled.kernel.reads(), scheduled.kernel.writes());
+    aside(plan, &scheduled.kernel)?;
     for &read in &reads {
         if arena(plan, read).is_some() && !holds[read] {
             return Err(format!(
@@ -115,6 +117,22 @@ fn read_whole(kernel: &Kernel) -> Vec<BufferId> {
     }
 }
 
+/// Rule 5.
+fn aside(plan: &Plan, kernel: &Kernel) -> Result<(), String> {
+    let lies_aside = |b: &BufferId| matches!(plan.buffers[*b].place, Place::Aside);
+    let own = match kernel {
+        Kernel::Gemm(gemm) if gemm.epilogue.is_some() && !gemm.accumulate => Some(gemm.c.0),
+        _ => None,
+    };
+    let touched = kernel.buffers().into_iter().filter(lies_aside);
+    match touched.filter(|b| Some(*b) != own).min() {
+        Some(buffer) => Err(format!(
+            "buffer {buffer} lies aside, where only the product that fills it finds it"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Rule 3.
 fn in_place(kernel: &Kernel) -> Result<(), String> {
     let rows = match kernel {
@@ -145,7 +163,7 @@ fn in_place(kernel: &Kernel) -> Result<(), String> {
 
 fn arena(plan: &Plan, buffer: BufferId) -> Option<Range<usize>> {
     match plan.buffers[buffer].place {
-        Place::Arena(offset) => Some(offset..offset + plan.buffers[buffer].len()),
+        Place::Arena(offset) => Some(offset..offset + plan.buffers[buffer].bytes()),
         _ => None,
     }
 }
@@ -158,7 +176,7 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 mod tests {
     use super::*;
     use crate::plan::{
-        Buffer,
+        Buffer, Element,
         kernel::{Gemm, Rows, Store},
     };
 
@@ -214,6 +232,7 @@ mod tests {
                 b: (b, plain()),
                 c: (c, plain()),
                 accumulate: false,
+                rounds: [false; 2],
                 epilogue: epilogue.map(rows),
             }),
             origin: "product".into(),
@@ -224,11 +243,13 @@ mod tests {
     fn plan(offsets: &[usize], accumulate: Vec<Scheduled>) -> Plan {
         let buffer = |&offset: &usize| Buffer {
             dims: vec![4],
-            place: Place::Arena(offset),
+            element: Element::F32,
+            place: Place::Arena(4 * offset),
             origin: "".into(),
         };
         let mut buffers = vec![Buffer {
             dims: vec![4],
+            element: Element::F32,
             place: Place::Feed,
             origin: "".into(),
         }];

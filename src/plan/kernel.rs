@@ -98,7 +98,9 @@ pub struct Gemm {
     pub a: (BufferId, Access),
     /// Strides: batch axes, k, n.
     pub b: (BufferId, Access),
-    /// Strides: batch axes, m, n.
+    /// Whether the elements of `a` and of `b` are rounded to bf16 as they are read.
+    pub rounds: [bool; 2],
+    /// Strides: batch axes, m, n. In f32.
     pub c: (BufferId, Access),
     /// Add to what `c` holds.
     pub accumulate: bool,

@@ -2,8 +2,8 @@
 
 use super::{BufferId, Place, Plan, Scheduled};
 
-/// Elements that every arena buffer's offset is a multiple of: 64 bytes.
-const ALIGNMENT: usize = 16;
+/// Bytes that every arena buffer's offset is a multiple of.
+const ALIGNMENT: usize = 64;
 
 /// The kernels between which a buffer must keep its contents, by position; inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub fn place(plan: &mut Plan) {
     let mut order: Vec<BufferId> = (0..plan.buffers.len())
         .filter(|&b| lives[b].is_some())
         .collect();
-    order.sort_by_key(|&b| (std::cmp::Reverse(plan.buffers[b].len()), b));
+    order.sort_by_key(|&b| (std::cmp::Reverse(plan.buffers[b].bytes()), b));
     let mut placed: Vec<(usize, usize, Life)> = Vec::new();
     let mut arena = 0;
     for buffer in order {
         let life = lives[buffer].expect("the order holds buffers with a life");
-        let size = plan.buffers[buffer].len().next_multiple_of(ALIGNMENT);
+        let size = plan.buffers[buffer].bytes().next_multiple_of(ALIGNMENT);
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
             .filter(|(_, _, other)| life.first <= other.last && other.first <= life.last)
@@ -72,7 +72,7 @@ fn lives(plan: &Plan) -> Vec<Option<Life>> {
 mod tests {
     use super::*;
     use crate::plan::{
-        Access, Buffer, Kernel,
+        Access, Buffer, Element, Kernel,
         kernel::{Operand, Rows, Store},
     };
 
@@ -103,6 +103,7 @@ mod tests {
     fn memory_is_shared_only_between_lives_that_do_not_meet() {
         let buffer = |len: usize| Buffer {
             dims: vec![len],
+            element: Element::F32,
             place: Place::Arena(0),
             origin: "".into(),
         };
@@ -124,6 +125,6 @@ mod tests {
         );
         assert_ne!(offset(1), offset(0));
         assert_ne!(offset(3), offset(2));
-        assert_eq!(plan.arena, 48 + 16);
+        assert_eq!(plan.arena, 4 * (48 + 16));
     }
 }

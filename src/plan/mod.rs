@@ -33,7 +33,7 @@ pub struct Plan {
     /// What the caller reads: `loss`, `decoder`, `gradient_norm`, ...
     pub outputs: Vec<(String, BufferId)>,
     pub weights: Vec<Weight>,
-    /// Elements (f32) of the arena that all [`Place::Arena`] buffers share.
+    /// Bytes of the arena that all [`Place::Arena`] buffers share.
     pub arena: usize,
     /// Images per run of `accumulate`.
     pub batch: usize,
@@ -53,6 +53,7 @@ pub struct Scheduled {
 pub struct Buffer {
     /// Row-major.
     pub dims: Vec<usize>,
+    pub element: Element,
     pub place: Place,
     pub origin: Arc<str>,
 }
@@ -66,12 +67,40 @@ impl Buffer {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Bytes of memory; none for what lies aside.
+    pub fn bytes(&self) -> usize {
+        match self.place {
+            Place::Aside => 0,
+            _ => self.len() * self.element.bytes(),
+        }
+    }
+}
+
+/// As what the elements of a buffer are stored. Kernels compute in f32 whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    F32,
+    /// The upper half of an f32: its range, and eight significant bits.
+    Bf16,
+}
+
+impl Element {
+    /// Of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Element::F32 => 4,
+            Element::Bf16 => 2,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// At an element offset of the arena, a multiple of 16 (64 bytes). Lives from its first writer to its last reader.
+    /// At an offset of the arena in bytes, a multiple of 64. Lives from its first writer to its last reader.
     Arena(usize),
+    /// Nowhere: a product that only its own epilogue reads, block by block, in the working memory of its kernel.
+    Aside,
     /// Kept between runs: weights, gradients, moments.
     State,
     /// Written by the caller before a run.

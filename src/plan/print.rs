@@ -1,7 +1,7 @@
 //! The listing of a plan: one line per kernel, for an abstract target (no instruction set, threads or free memory in it).
 
 use super::{
-    BufferId, Kernel, Place, Plan, Scheduled,
+    BufferId, Element, Kernel, Place, Plan, Scheduled,
     kernel::{Access, Fold, Gemm, Operand, Rows},
 };
 use crate::{
@@ -17,8 +17,7 @@ use rustc_hash::FxHashMap;
 pub fn print(plan: &Plan) -> String {
     let arena = format!(
         "\n# arena: {} bytes for {} images\n",
-        4 * plan.arena,
-        plan.batch
+        plan.arena, plan.batch
     );
     render(&sections(plan)) + &arena
 }
@@ -170,11 +169,33 @@ impl<'p> Printer<'p> {
         Line {
             origin: origin.join("."),
             shapes,
-            label: label(kernel),
+            label: label(kernel) + &self.stored(kernel),
             args,
             code: code(kernel),
             kept: Vec::new(),
         }
+    }
+
+    /// Where not in f32.
+    fn stored(&self, kernel: &Kernel) -> String {
+        let of = |buffer: BufferId| &self.plan.buffers[buffer];
+        let writes = kernel.writes();
+        let aside = writes.iter().any(|&b| matches!(of(b).place, Place::Aside));
+        let half = |result: &usize| of(writes[*result]).element == Element::Bf16;
+        let halves: Vec<String> = (0..writes.len())
+            .filter(half)
+            .map(|result| format!(":{result}"))
+            .collect();
+        let mut text = String::new();
+        if aside {
+            text += ", product aside";
+        }
+        match halves.len() {
+            0 => {}
+            n if n == writes.len() => text += ", in bf16",
+            _ => text += &format!(", {} in bf16", halves.join(" ")),
+        }
+        text
     }
 
     fn args(&self, kernel: &Kernel) -> Vec<Arg> {

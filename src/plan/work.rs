@@ -1,7 +1,7 @@
 //! What a kernel asks of a machine, counted from its shapes: a function of the plan alone.
 
 use super::{
-    Access, BufferId, Kernel, Plan, Scheduled,
+    Access, BufferId, Kernel, Place, Plan, Scheduled,
     kernel::{Attention, Fold, Gemm, Operand, Rows},
 };
 use crate::ir::program::{Instr, RowOp};
@@ -27,8 +27,6 @@ pub struct Asked {
     pub work: Work,
 }
 
-/// An f32.
-const ELEMENT: u64 = 4;
 /// An exponential and what a softmax does beside it, per score; the backward part does it again.
 const SOFTMAX: u64 = 16;
 /// Of an element: the square and the sum; the update of AdamW with its root and division.
@@ -51,39 +49,47 @@ impl Scheduled {
     pub fn work(&self, plan: &Plan) -> Work {
         let len = |buffer: &BufferId| plan.buffers[*buffer].len() as u64;
         let lens = |buffers: &[BufferId]| buffers.iter().map(len).sum::<u64>();
-        let (pointwise, elements) = match &self.kernel {
-            Kernel::Rows(rows) => (points(rows), row_elements(rows)),
-            Kernel::Fold(fold) => fold_work(fold),
-            Kernel::Gemm(gemm) => gemm_work(gemm),
+        let size = |buffer: BufferId| plan.buffers[buffer].element.bytes() as u64;
+        let (pointwise, bytes) = match &self.kernel {
+            Kernel::Rows(rows) => (points(rows), plan.row_bytes(rows)),
+            Kernel::Fold(fold) => plan.fold_work(fold),
+            Kernel::Gemm(gemm) => plan.gemm_work(gemm),
             Kernel::Attention(forward) => {
-                let out = distinct(&forward.out.1, &value_nest(forward));
-                (SOFTMAX * scores(forward), inputs(forward) + out)
+                let out = plan.touched(&forward.out, &value_nest(forward));
+                (SOFTMAX * scores(forward), plan.inputs(forward) + out)
             }
             Kernel::AttentionBackward(backward) => {
                 // Queries, keys and values, and a gradient for each; the output and its gradient.
                 let forward = &backward.forward;
-                let out = distinct(&forward.out.1, &value_nest(forward));
-                (2 * SOFTMAX * scores(forward), 2 * inputs(forward) + 2 * out)
+                let out = plan.touched(&forward.out, &value_nest(forward));
+                let read = plan.inputs(forward);
+                (2 * SOFTMAX * scores(forward), 2 * read + 2 * out)
             }
-            Kernel::Take(take) => (0, 2 * (take.count * take.width) as u64),
+            Kernel::Take(take) => {
+                let moved = (take.count * take.width) as u64;
+                (0, moved * (size(take.table) + size(take.out)))
+            }
             Kernel::Scatter(scatter) => {
                 let moved = (scatter.count * scatter.width) as u64;
-                (moved, 3 * moved)
+                (
+                    moved,
+                    moved * (size(scatter.source) + 2 * size(scatter.out)),
+                )
             }
             Kernel::SumSquares(sweep) => {
                 let read = lens(&sweep.sources);
-                (SQUARE * read, read)
+                (SQUARE * read, 4 * read)
             }
             Kernel::AdamW(sweep) => {
                 let weights: Vec<BufferId> = sweep.segments.iter().map(|s| s.weight).collect();
                 // Weight, gradient and both moments are read and written.
-                (UPDATE * lens(&weights), 8 * lens(&weights))
+                (UPDATE * lens(&weights), 4 * 8 * lens(&weights))
             }
         };
         Work {
             flops: self.flops,
             pointwise,
-            bytes: ELEMENT * elements,
+            bytes,
         }
     }
 }
@@ -95,7 +101,7 @@ impl RowOp {
             RowOp::Constant(_) => 0,
             RowOp::Add | RowOp::Mul | RowOp::Less | RowOp::Abs => 1,
             RowOp::RowSum | RowOp::RowMax => 1,
-            RowOp::Recip | RowOp::Sqrt => 4,
+            RowOp::Recip | RowOp::Sqrt | RowOp::Bf16 => 4,
             RowOp::Mod => 8,
             RowOp::Exp2 | RowOp::Log2 => 12,
             RowOp::Sin | RowOp::Erf => 20,
@@ -119,12 +125,6 @@ fn distinct(access: &Access, nest: &[usize]) -> u64 {
         .product()
 }
 
-/// A draw takes no memory.
-fn operand_elements(operands: &[Operand], nest: &[usize]) -> u64 {
-    let stored = operands.iter().filter(|o| o.buffer().is_some());
-    stored.map(|o| distinct(o.access(), nest)).sum()
-}
-
 fn points(rows: &Rows) -> u64 {
     /// Of hashing a position and scaling what comes of it.
     const DRAW: u64 = 12;
@@ -136,38 +136,84 @@ fn points(rows: &Rows) -> u64 {
     product(&rows.grid) * product(&rows.row) * (weight(&rows.code) + DRAW * draws)
 }
 
-fn row_elements(rows: &Rows) -> u64 {
-    let nest = [&rows.grid[..], &rows.row].concat();
-    let stores = rows.stores.iter().map(|s| distinct(&s.access, &nest));
-    operand_elements(&rows.operands, &nest) + stores.sum::<u64>()
-}
+/// Bytes from and to memory.
+impl Plan {
+    /// Nothing of what lies aside.
+    fn touched(&self, (buffer, access): &(BufferId, Access), nest: &[usize]) -> u64 {
+        let of = &self.buffers[*buffer];
+        match of.place {
+            Place::Aside => 0,
+            _ => of.element.bytes() as u64 * distinct(access, nest),
+        }
+    }
 
-fn fold_work(fold: &Fold) -> (u64, u64) {
-    let nest = [&fold.reduced[..], &fold.kept].concat();
-    let per_point = weight(&fold.code) + fold.results.len() as u64;
-    let results = fold.results.iter().map(|result| {
-        let passes = if result.accumulate { 2 } else { 1 };
-        passes * distinct(&result.access, &fold.kept)
-    });
-    let elements = operand_elements(&fold.operands, &nest) + results.sum::<u64>();
-    (product(&nest) * per_point, elements)
-}
+    /// A draw takes no memory.
+    fn operands(&self, operands: &[Operand], nest: &[usize]) -> u64 {
+        let stored = operands.iter().filter_map(|operand| match operand {
+            Operand::Memory(buffer, access) => Some((*buffer, access.clone())),
+            Operand::Draw(..) => None,
+        });
+        stored.map(|operand| self.touched(&operand, nest)).sum()
+    }
 
-fn gemm_work(gemm: &Gemm) -> (u64, u64) {
-    let nest = |inner: [usize; 2]| [&gemm.batch[..], &inner].concat();
-    let a = distinct(&gemm.a.1, &nest([gemm.m, gemm.k]));
-    let b = distinct(&gemm.b.1, &nest([gemm.k, gemm.n]));
-    let c = distinct(&gemm.c.1, &nest([gemm.m, gemm.n]));
-    let passes = if gemm.accumulate { 2 } else { 1 };
-    // The epilogue finds the product in the cache, and what it writes over it is one with it.
-    let epilogue = gemm.epilogue.as_ref().map_or((0, 0), |rows| {
-        let own = |buffer: Option<BufferId>| buffer == Some(gemm.c.0);
-        let mut rest = rows.clone();
-        rest.operands.retain(|operand| !own(operand.buffer()));
-        rest.stores.retain(|store| !own(Some(store.buffer)));
-        (points(rows), row_elements(&rest))
-    });
-    (epilogue.0, a + b + passes * c + epilogue.1)
+    fn row_bytes(&self, rows: &Rows) -> u64 {
+        let nest = [&rows.grid[..], &rows.row].concat();
+        let stores = rows.stores.iter();
+        let stores = stores.map(|s| self.touched(&(s.buffer, s.access.clone()), &nest));
+        self.operands(&rows.operands, &nest) + stores.sum::<u64>()
+    }
+
+    fn fold_work(&self, fold: &Fold) -> (u64, u64) {
+        let nest = [&fold.reduced[..], &fold.kept].concat();
+        let per_point = weight(&fold.code) + fold.results.len() as u64;
+        let results = fold.results.iter().map(|result| {
+            let passes = if result.accumulate { 2 } else { 1 };
+            passes * self.touched(&(result.buffer, result.access.clone()), &fold.kept)
+        });
+        let bytes = self.operands(&fold.operands, &nest) + results.sum::<u64>();
+        (product(&nest) * per_point, bytes)
+    }
+
+    fn gemm_work(&self, gemm: &Gemm) -> (u64, u64) {
+        let nest = |inner: [usize; 2]| [&gemm.batch[..], &inner].concat();
+        let a = self.touched(&gemm.a, &nest([gemm.m, gemm.k]));
+        let b = self.touched(&gemm.b, &nest([gemm.k, gemm.n]));
+        let c = self.touched(&gemm.c, &nest([gemm.m, gemm.n]));
+        let passes = if gemm.accumulate { 2 } else { 1 };
+        // The epilogue finds the product in the cache, and what it writes over it is one with it.
+        let epilogue = gemm.epilogue.as_ref().map_or((0, 0), |rows| {
+            let own = |buffer: Option<BufferId>| buffer == Some(gemm.c.0);
+            let mut rest = rows.clone();
+            rest.operands.retain(|operand| !own(operand.buffer()));
+            rest.stores.retain(|store| !own(Some(store.buffer)));
+            (points(rows), self.row_bytes(&rest))
+        });
+        (epilogue.0, a + b + passes * c + epilogue.1)
+    }
+
+    /// Of queries, keys, values and biases.
+    fn inputs(&self, attention: &Attention) -> u64 {
+        let Attention {
+            batch,
+            queries,
+            keys,
+            width,
+            value_width,
+            ..
+        } = attention;
+        let of = |tensor: &(BufferId, Access), inner: [&usize; 2]| {
+            let nest = [&batch[..], &inner.map(|&dim| dim)].concat();
+            self.touched(tensor, &nest)
+        };
+        let biases = attention
+            .biases
+            .iter()
+            .map(|bias| of(bias, [queries, keys]));
+        of(&attention.q, [queries, width])
+            + of(&attention.k, [keys, width])
+            + of(&attention.v, [keys, value_width])
+            + biases.sum::<u64>()
+    }
 }
 
 fn scores(attention: &Attention) -> u64 {
@@ -180,30 +226,6 @@ fn value_nest(attention: &Attention) -> Vec<usize> {
         &[attention.queries, attention.value_width],
     ]
     .concat()
-}
-
-/// Elements of queries, keys, values and biases.
-fn inputs(attention: &Attention) -> u64 {
-    let Attention {
-        batch,
-        queries,
-        keys,
-        width,
-        value_width,
-        ..
-    } = attention;
-    let of = |access: &Access, inner: [&usize; 2]| {
-        let nest = [&batch[..], &inner.map(|&dim| dim)].concat();
-        distinct(access, &nest)
-    };
-    let biases = attention
-        .biases
-        .iter()
-        .map(|(_, access)| of(access, [queries, keys]));
-    of(&attention.q.1, [queries, width])
-        + of(&attention.k.1, [keys, width])
-        + of(&attention.v.1, [keys, value_width])
-        + biases.sum::<u64>()
 }
 
 impl Work {
@@ -238,7 +260,7 @@ impl Sum for Work {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Buffer, Place, kernel::Store};
+    use crate::plan::{Buffer, Element, kernel::Store};
 
     fn access(strides: &[usize]) -> Access {
         Access {
@@ -250,6 +272,7 @@ mod tests {
     fn plan(lens: &[usize]) -> Plan {
         let buffer = |&len: &usize| Buffer {
             dims: vec![len],
+            element: Element::F32,
             place: Place::State,
             origin: "".into(),
         };
@@ -299,6 +322,7 @@ mod tests {
             a: (0, access(&[k, 1])),
             b: (1, access(&[n, 1])),
             c: (2, access(&[n, 1])),
+            rounds: [false; 2],
             accumulate: false,
             epilogue: Some(epilogue),
         };
@@ -309,7 +333,19 @@ mod tests {
             pointwise: 2 * (m * n) as u64,
             bytes: 4 * elements as u64,
         };
-        assert_eq!(scheduled(Kernel::Gemm(gemm), 210).work(&plan), wanted);
+        assert_eq!(
+            scheduled(Kernel::Gemm(gemm.clone()), 210).work(&plan),
+            wanted
+        );
+        // In bf16, of what is read and stored half; of a product that lies aside nothing.
+        let mut half = plan.clone();
+        for buffer in [0, 1, 4] {
+            half.buffers[buffer].element = Element::Bf16;
+        }
+        half.buffers[2].place = Place::Aside;
+        let bytes = 2 * (m * k + k * n + m * n) + 4 * n;
+        let asked = scheduled(Kernel::Gemm(gemm), 210).work(&half);
+        assert_eq!(asked.bytes, bytes as u64);
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct Train {
 pub enum Precision {
     /// 32-bit floating point.
     F32,
+    /// Weights, gradients, moments and sums in f32, what products read and activations are stored in bf16.
+    Bf16,
 }
 
 /// How gradients move weights.

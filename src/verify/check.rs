@@ -1,6 +1,7 @@
 //! What is compared, how far it may be off, and how far it is.
 
 use super::VerifyError;
+use crate::recipe::Precision;
 use serde::Serialize;
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -16,6 +17,8 @@ pub enum Check {
     Reconstruction,
     /// Of each weight.
     Gradients,
+    /// Of all weights together; in bf16 alone.
+    WholeGradient,
     /// Elements whose gradient is zero but for rounding.
     ZeroGradients,
     /// The loss of each step.
@@ -39,15 +42,24 @@ pub struct CheckInfo {
     pub name: &'static str,
     /// Unless the command line says otherwise.
     pub limit: f64,
+    /// As `limit`, of a program in bf16.
+    pub in_bf16: f64,
     /// What is compared, and how.
     pub doc: &'static str,
 }
 
-const fn info(check: Check, name: &'static str, limit: f64, doc: &'static str) -> CheckInfo {
+const fn info(
+    check: Check,
+    name: &'static str,
+    limit: f64,
+    in_bf16: f64,
+    doc: &'static str,
+) -> CheckInfo {
     CheckInfo {
         check,
         name,
         limit,
+        in_bf16,
         doc,
     }
 }
@@ -55,15 +67,16 @@ const fn info(check: Check, name: &'static str, limit: f64, doc: &'static str) -
 /// Every check, in the order of a report.
 #[rustfmt::skip]
 pub const CHECKS: &[CheckInfo] = &[
-    info(Check::Loss, "loss", 2e-6, "of the first step, relative"),
-    info(Check::Activations, "activations", 1e-5, "of each named module, ‖Δ‖/‖a‖"),
-    info(Check::Reconstruction, "reconstruction", 1e-5, "the predicted images, ‖Δ‖/‖x‖"),
-    info(Check::Gradients, "gradients", 5e-5, "of each weight, ‖Δ‖/‖g‖; at least five times the file's own rounding"),
-    info(Check::ZeroGradients, "zero-gradients", 5e-5, "elements whose gradient is zero but for rounding, over the scale of the others"),
-    info(Check::Trajectory, "trajectory", 5e-6, "loss of each step, relative"),
-    info(Check::GradientNorms, "gradient-norms", 2e-3, "of each step before clipping, relative"),
-    info(Check::Final, "final", 5e-3, "each weight behind the last step, ‖Δ‖/‖update‖"),
-    info(Check::NoDecay, "no-decay", 0.0, "weights whose decay differs"),
+    info(Check::Loss, "loss", 2e-6, 1e-3, "of the first step, relative"),
+    info(Check::Activations, "activations", 1e-5, 2e-2, "of each named module, ‖Δ‖/‖a‖"),
+    info(Check::Reconstruction, "reconstruction", 1e-5, 2e-2, "the predicted images, ‖Δ‖/‖x‖"),
+    info(Check::Gradients, "gradients", 5e-5, 1.5e-1, "of each weight, ‖Δ‖/‖g‖; at least five times the file's own rounding"),
+    info(Check::WholeGradient, "whole-gradient", 5e-5, 3e-2, "of all weights together, ‖Δ‖/‖g‖, in bf16; if the file says, 1.25 times what autocast is off by"),
+    info(Check::ZeroGradients, "zero-gradients", 5e-5, 2.5e-1, "elements whose gradient is zero but for rounding, over the scale of the others"),
+    info(Check::Trajectory, "trajectory", 5e-6, 1e-3, "loss of each step, relative"),
+    info(Check::GradientNorms, "gradient-norms", 2e-3, 1e-1, "of each step before clipping, relative"),
+    info(Check::Final, "final", 5e-3, 5e-1, "each weight behind the last step, ‖Δ‖/‖update‖"),
+    info(Check::NoDecay, "no-decay", 0.0, 0.0, "weights whose decay differs"),
 ];
 
 impl Check {
@@ -85,10 +98,14 @@ impl Tolerances {
     }
 
     /// The limit of a check, and for gradients no less than `floor`.
-    fn limit(&self, check: Check, floor: f64) -> f64 {
+    fn limit(&self, check: Check, precision: Precision, floor: f64) -> f64 {
+        let usual = match precision {
+            Precision::F32 => check.info().limit,
+            Precision::Bf16 => check.info().in_bf16,
+        };
         let usual = match check {
-            Check::Gradients | Check::ZeroGradients => floor.max(check.info().limit),
-            _ => check.info().limit,
+            Check::Gradients | Check::ZeroGradients => floor.max(usual),
+            _ => usual,
         };
         self.0.get(&check).copied().unwrap_or(usual)
     }
@@ -162,6 +179,9 @@ impl Report {
 /// Where measurements are collected.
 pub(super) struct Bench<'a> {
     tolerances: &'a Tolerances,
+    precision: Precision,
+    /// What autocast is off by with the same model.
+    autocast: Option<f64>,
     /// What the file's own gradients may be off by, times a margin.
     gradient_floor: f64,
     rows: BTreeMap<Check, Row>,
@@ -169,9 +189,11 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub fn new(tolerances: &'a Tolerances) -> Self {
+    pub fn new(tolerances: &'a Tolerances, precision: Precision) -> Self {
         Self {
             tolerances,
+            precision,
+            autocast: None,
             gradient_floor: 0.0,
             rows: BTreeMap::new(),
             absent: Vec::new(),
@@ -183,6 +205,15 @@ impl<'a> Bench<'a> {
         self.gradient_floor = floor;
     }
 
+    /// Lets the whole gradient be off by so much, whatever the table says.
+    pub fn allow_whole_gradient(&mut self, autocast: Option<f64>) {
+        self.autocast = autocast;
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The file holds nothing about a check.
     pub fn lacks(&mut self, check: Check) {
         self.absent.push(check);
@@ -190,7 +221,11 @@ impl<'a> Bench<'a> {
 
     /// Adds one comparison. What is not a number is worse than any number.
     pub fn measure(&mut self, check: Check, off: f64, place: impl FnOnce() -> String) {
-        let limit = self.tolerances.limit(check, self.gradient_floor);
+        let given = self.tolerances.0.contains_key(&check);
+        let limit = match (check, self.autocast) {
+            (Check::WholeGradient, Some(autocast)) if !given => autocast,
+            _ => (self.tolerances).limit(check, self.precision, self.gradient_floor),
+        };
         let row = self.rows.entry(check).or_insert_with(|| Row {
             check,
             worst: f64::NEG_INFINITY,
@@ -232,7 +267,7 @@ mod tests {
     #[test]
     fn the_worst_is_kept_and_what_is_no_number_is_worst() {
         let tolerances = Tolerances::default();
-        let mut bench = Bench::new(&tolerances);
+        let mut bench = Bench::new(&tolerances, Precision::F32);
         for (step, off) in [1e-7, 3e-6, f64::NAN, 1.0].into_iter().enumerate() {
             bench.measure(Check::Loss, 1e-6, String::new);
             bench.measure(Check::Trajectory, off, || format!("step {step}"));
@@ -247,7 +282,7 @@ mod tests {
     #[test]
     fn a_report_about_nothing_is_an_error() {
         let tolerances = Tolerances::default();
-        let mut bench = Bench::new(&tolerances);
+        let mut bench = Bench::new(&tolerances, Precision::F32);
         bench.measure(Check::NoDecay, 0.0, String::new);
         assert!(bench.report().is_err());
     }
@@ -255,10 +290,13 @@ mod tests {
     #[test]
     fn tolerances_are_read_and_apply() {
         let mut tolerances = Tolerances::default();
-        assert_eq!(tolerances.limit(Check::Gradients, 1e-4), 1e-4);
-        assert_eq!(tolerances.limit(Check::Gradients, 1e-6), 5e-5);
+        let limit = |t: &Tolerances, floor| t.limit(Check::Gradients, Precision::F32, floor);
+        assert_eq!(limit(&tolerances, 1e-4), 1e-4);
+        assert_eq!(limit(&tolerances, 1e-6), 5e-5);
+        let half = tolerances.limit(Check::Gradients, Precision::Bf16, 1e-6);
+        assert!(half > 1e-2);
         tolerances.set("gradients=1e-3".parse().expect("sound"));
-        assert_eq!(tolerances.limit(Check::Gradients, 1e-4), 1e-3);
+        assert_eq!(limit(&tolerances, 1e-4), 1e-3);
         for wrong in ["gradients", "gradient=1", "loss=-1", "loss=NaN", "loss=x"] {
             assert!(wrong.parse::<Tolerance>().is_err(), "{wrong}");
         }

@@ -11,7 +11,10 @@ use super::{
     compare::{norm, over, rms},
     same_names,
 };
-use crate::train::step::{Part, Step};
+use crate::{
+    recipe::Precision,
+    train::step::{Part, Step},
+};
 
 /// Of each weight, which elements have a gradient worth the name.
 pub struct Alive(Vec<Vec<bool>>);
@@ -35,6 +38,7 @@ pub fn check(
     }
     same_names(step.weights(), reference, "grad/")?;
     bench.allow_gradients(reference.gradient_floor());
+    bench.allow_whole_gradient(reference.autocast());
     let mut theirs = Vec::new();
     for weight in step.weights() {
         theirs.push(reference.read(&format!("grad/{}", weight.name))?);
@@ -42,6 +46,7 @@ pub fn check(
     let whole = whole_rms(&theirs);
     let mut alive = Vec::new();
     let mut ours = Vec::new();
+    let (mut off, mut size) = (0.0, 0.0);
     for (index, weight) in step.weights().iter().enumerate() {
         ours.resize(weight.len(), 0.0);
         step.read(Part::Gradient, index, &mut ours);
@@ -52,7 +57,17 @@ pub fn check(
         if let Some(off) = gradient.of_zeros() {
             bench.measure(Check::ZeroGradients, off, || weight.name.clone());
         }
+        off += norm(gradient.all().map(|(ours, theirs)| ours - theirs)).powi(2);
+        size += norm(gradient.all().map(|(_, theirs)| theirs)).powi(2);
         alive.push(gradient.alive);
+    }
+    // In f32 the gradient of each weight says more.
+    if bench.precision() == Precision::Bf16 {
+        bench.measure(
+            Check::WholeGradient,
+            over(off.sqrt(), size.sqrt()),
+            String::new,
+        );
     }
     Ok(Some(Alive(alive)))
 }
@@ -96,10 +111,15 @@ impl<'a> Gradient<'a> {
         Some(over(worst, self.scale))
     }
 
-    fn pairs(&self, alive: bool) -> impl Iterator<Item = (f64, f64)> {
+    fn all(&self) -> impl Iterator<Item = (f64, f64)> {
         let pairs = self.ours.iter().zip(self.theirs);
-        let wanted = pairs.zip(&self.alive).filter(move |(_, a)| **a == alive);
-        wanted.map(|((ours, theirs), _)| (f64::from(*ours), f64::from(*theirs)))
+        pairs.map(|(ours, theirs)| (f64::from(*ours), f64::from(*theirs)))
+    }
+
+    fn pairs(&self, alive: bool) -> impl Iterator<Item = (f64, f64)> {
+        let wanted = self.all().zip(&self.alive);
+        let wanted = wanted.filter(move |(_, a)| **a == alive);
+        wanted.map(|(pair, _)| pair)
     }
 }
 

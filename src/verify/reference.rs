@@ -12,7 +12,7 @@
 //! | `final/<weight>` | the weight's | value behind the last step |
 //!
 //! Metadata: `no_weight_decay`, a JSON list of weights; `grad_rel_error_f32_vs_f64`, how far the file's own gradients are
-//! from exact. Only the weights, the images and their masks must be there.
+//! from exact; `autocast_bf16`, a JSON object whose `grad_rel_total` says how far the gradient is in mixed precision. Only the weights, the images and their masks must be there.
 
 use crate::{compile::CHANNELS, train::tensor_file::TensorFile};
 use std::{
@@ -22,6 +22,10 @@ use std::{
 
 /// How often its own rounding a gradient of the file may be off.
 const GRADIENT_MARGIN: f64 = 5.0;
+
+/// How often the error of the file's own mixed precision ours may have. Of an absolute error each pixel that ends on the other side
+/// of zero moves the gradient of a small model by a hundredth, and which pixels do is chance.
+const AUTOCAST_MARGIN: f64 = 1.25;
 
 /// A file of numbers of another implementation, open for reading.
 #[derive(Debug)]
@@ -35,6 +39,7 @@ pub struct Reference {
     size: usize,
     no_decay: Option<Vec<String>>,
     gradient_floor: f64,
+    autocast: Option<f64>,
 }
 
 /// A file that cannot be compared with.
@@ -78,6 +83,7 @@ impl Reference {
             size: 0,
             no_decay: None,
             gradient_floor: 0.0,
+            autocast: None,
         };
         reference.read_shapes()?;
         reference.read_metadata()?;
@@ -147,6 +153,11 @@ impl Reference {
         GRADIENT_MARGIN * self.gradient_floor
     }
 
+    /// What the whole gradient may be off by in mixed precision, relative, where the file has the error of its own.
+    pub(super) fn autocast(&self) -> Option<f64> {
+        self.autocast.map(|error| AUTOCAST_MARGIN * error)
+    }
+
     fn read_shapes(&mut self) -> Result<(), ReferenceError> {
         let images = "train/images";
         let dims = self.dims(images).ok_or_else(|| self.missing(images))?;
@@ -191,6 +202,15 @@ impl Reference {
         let key = "grad_rel_error_f32_vs_f64";
         let floor = self.file.note(key).map(str::parse).transpose();
         let floor = floor.map_err(|_| wrong(key, "a number"))?;
+        let key = "autocast_bf16";
+        let total = |text: &str| -> Option<f64> {
+            let errors: serde_json::Value = serde_json::from_str(text).ok()?;
+            errors.get("grad_rel_total")?.as_f64()
+        };
+        let wanted = "a JSON object with a number `grad_rel_total`";
+        let autocast = self.file.note(key).map(|text| total(text).ok_or(()));
+        let autocast = autocast.transpose();
+        self.autocast = autocast.map_err(|()| wrong(key, wanted))?;
         self.no_decay = names;
         self.gradient_floor = floor.unwrap_or(0.0);
         Ok(())

@@ -37,6 +37,9 @@ fn the_last_line_is_json_with_the_keys_of_other_benchmarks() {
         (&"cpu".into(), &"fp32".into())
     );
 
+    let half = [&bench[..], &["--json", "--set", "train.precision=bf16"]].concat();
+    assert_eq!(desk.good(&half).json()["dtype"], "bf16");
+
     let quiet = desk.good(&[&bench[..], &["--json"]].concat()).out;
     assert_eq!(quiet.lines().count(), 1, "{quiet}");
 }

@@ -5,7 +5,7 @@ use mimc::plan::kernel::{Fold, FoldResult, Operand, Reduction};
 use crate::harness::{Bench, assert_close, dense, instr, reach};
 use crate::random::Dice;
 
-fn any_fold(seed: u64) -> (Bench, Fold) {
+pub fn any_fold(seed: u64) -> (Bench, Fold) {
     let mut dice = Dice::new(seed);
     let mut bench = Bench::default();
     let reduced = dice.dims(3, 20_000);

@@ -1,9 +1,10 @@
 //! Buffers to run kernels on, and the loops that say what they should compute.
 
+use half::bf16;
 use mimc::backend::cpu::{Launch, Memory, Run};
 use mimc::ir::program::{Instr, RowOp, ValueId};
 use mimc::plan::kernel::{Fold, Operand, Reduction, Rows};
-use mimc::plan::{Access, Buffer, BufferId, Place, Plan, Stream};
+use mimc::plan::{Access, Buffer, BufferId, Element, Place, Plan, Stream};
 use mimc::random::Key;
 
 pub fn launch() -> Launch {
@@ -24,6 +25,7 @@ impl Bench {
     pub fn buffer(&mut self, data: Vec<f32>) -> BufferId {
         self.plan.buffers.push(Buffer {
             dims: vec![data.len()],
+            element: Element::F32,
             place: Place::State,
             origin: "test".into(),
         });
@@ -52,12 +54,41 @@ impl Bench {
     /// The contents of all buffers after a kernel ran on some threads.
     pub fn after(&self, threads: usize, run: impl Fn(&Memory) + Send + Sync) -> Vec<Vec<f32>> {
         let mut data = self.data.clone();
-        let addresses = data.iter_mut().map(|d| d.as_mut_ptr()).collect();
+        let mut halves: Vec<Vec<bf16>> = (self.plan.buffers.iter().zip(&data))
+            .map(|(buffer, data)| match buffer.element {
+                Element::F32 => Vec::new(),
+                Element::Bf16 => data.iter().map(|&x| bf16::from_f32(x)).collect(),
+            })
+            .collect();
+        let addresses = (self.plan.buffers.iter().zip(&mut data).zip(&mut halves))
+            .map(|((buffer, data), halves)| match buffer.element {
+                Element::F32 => data.as_mut_ptr().cast(),
+                Element::Bf16 => halves.as_mut_ptr().cast(),
+            })
+            .collect();
         // SAFETY: the vectors live, and keep their place, until the kernel is done.
         let memory = unsafe { Memory::new(addresses) };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.unwrap().install(|| run(&memory));
+        for (data, halves) in data.iter_mut().zip(&halves) {
+            for (x, half) in data.iter_mut().zip(halves) {
+                *x = half.to_f32();
+            }
+        }
         data
+    }
+
+    /// With numbers of bf16 in some buffers; then the same with those buffers stored in bf16.
+    pub fn halved(mut self, halves: &[BufferId]) -> (Bench, Bench) {
+        let mut stored = self.plan.clone();
+        for &buffer in halves {
+            for x in &mut self.data[buffer] {
+                *x = bf16::from_f32(*x).to_f32();
+            }
+            stored.buffers[buffer].element = Element::Bf16;
+        }
+        let data = self.data.clone();
+        (self, Bench { plan: stored, data })
     }
 
     /// As `after`, on 1, 2 and 5 threads, which must agree to the bit.
@@ -159,6 +190,7 @@ fn apply(instr: &Instr, values: &[Vec<f64>], n: usize) -> Vec<f64> {
         RowOp::Sin => one(&f64::sin),
         RowOp::Abs => one(&f64::abs),
         RowOp::Erf => one(&libm::erf),
+        RowOp::Bf16 => one(&|a| bf16::from_f64(a).to_f64()),
         RowOp::RowSum => vec![arg(0).iter().sum(); n],
         RowOp::RowMax => vec![arg(0).iter().copied().fold(f64::NEG_INFINITY, f64::max); n],
     }

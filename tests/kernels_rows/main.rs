@@ -1,6 +1,7 @@
 //! The row, fold, take and optimizer kernels of the CPU backend against plain loops in f64.
 
 mod fold;
+mod half_buffers;
 mod harness;
 mod optimizer;
 mod programs;

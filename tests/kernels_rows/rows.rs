@@ -8,7 +8,7 @@ use crate::harness::{Bench, assert_close, dense, instr, launch, reach, same_bits
 use crate::random::{Dice, injective};
 
 /// A random row program, on buffers of its own.
-fn any_rows(seed: u64) -> (Bench, Rows) {
+pub fn any_rows(seed: u64) -> (Bench, Rows) {
     let mut dice = Dice::new(seed);
     let grid = dice.dims(4, 4000);
     let row = dice.dims(2, 12_000 / grid.iter().product::<usize>());
@@ -16,7 +16,7 @@ fn any_rows(seed: u64) -> (Bench, Rows) {
 }
 
 /// A random row program over a matrix.
-fn any_matrix(seed: u64) -> (Bench, Rows) {
+pub fn any_matrix(seed: u64) -> (Bench, Rows) {
     let mut dice = Dice::new(seed);
     let (m, n) = (1 + dice.below(100), 1 + dice.below(120));
     any_rows_over(dice, vec![m], vec![n])
@@ -124,7 +124,7 @@ fn blocks_of_a_matrix_give_the_same_bits() {
             for rows in across.windows(2) {
                 for columns in down.windows(2) {
                     let (rows, columns) = (rows[0]..rows[1], columns[0]..columns[1]);
-                    kernel.run_block(memory, &launch(), rows, columns);
+                    kernel.run_block(memory, &launch(), rows, columns, std::ptr::null_mut());
                 }
             }
         });

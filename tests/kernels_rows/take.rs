@@ -14,7 +14,7 @@ const SHAPES: [(usize, usize, usize); 6] = [
     (3, 0, 8),
 ];
 
-fn indices(bench: &mut Bench, rows: usize, count: usize) -> usize {
+pub fn indices(bench: &mut Bench, rows: usize, count: usize) -> usize {
     let mut dice = Dice::new((rows * count) as u64);
     bench.buffer((0..count).map(|_| dice.below(rows) as f32).collect())
 }

@@ -15,7 +15,11 @@ use crate::programs;
 
 /// Best of some runs, beside the bytes that must move at least.
 fn time(name: &str, bench: &mut Bench, kernel: &dyn Run, bytes: usize) {
-    let addresses = bench.data.iter_mut().map(|d| d.as_mut_ptr()).collect();
+    let addresses = bench
+        .data
+        .iter_mut()
+        .map(|d| d.as_mut_ptr().cast())
+        .collect();
     // SAFETY: the buffers outlive this function.
     let memory = unsafe { Memory::new(addresses) };
     let once = || {

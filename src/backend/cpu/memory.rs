@@ -1,5 +1,7 @@
 //! Where the buffers of a plan lie.
 
+use half::bf16;
+
 use crate::plan::BufferId;
 
 /// The address of every buffer while a plan runs.
@@ -8,7 +10,7 @@ use crate::plan::BufferId;
 /// what makes that sound, and `plan::check` verifies both.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    addresses: Vec<*mut f32>,
+    addresses: Vec<*mut u8>,
 }
 
 // SAFETY: the pointers are only dereferenced by kernels, whose tasks write disjoint elements.
@@ -18,14 +20,27 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     /// # Safety
-    /// Address `i` must stay valid for as many elements as buffer `i` of the plan has, for as long as kernels run on this memory.
-    pub unsafe fn new(addresses: Vec<*mut f32>) -> Self {
+    /// Address `i` must stay valid for as many elements as buffer `i` of the plan has, and aligned to them, for as long as
+    /// kernels run on this memory.
+    pub unsafe fn new(addresses: Vec<*mut u8>) -> Self {
         Memory { addresses }
     }
 
-    /// First element of a buffer.
+    /// First element of a buffer of f32.
     #[inline]
     pub fn at(&self, buffer: BufferId) -> *mut f32 {
+        self.addresses[buffer].cast()
+    }
+
+    /// First element of a buffer of bf16.
+    #[inline]
+    pub fn half(&self, buffer: BufferId) -> *mut bf16 {
+        self.addresses[buffer].cast()
+    }
+
+    /// First byte of a buffer.
+    #[inline]
+    pub fn byte(&self, buffer: BufferId) -> *mut u8 {
         self.addresses[buffer]
     }
 }

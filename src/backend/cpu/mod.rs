@@ -4,6 +4,7 @@ pub mod attention;
 mod ceiling;
 pub mod fold;
 pub mod gemm;
+mod half;
 mod math;
 pub mod memory;
 pub mod optimizer;

@@ -68,13 +68,15 @@ impl CompiledRows {
         self.splits_columns
     }
 
-    /// Runs a block of the matrix, on this thread. Other threads may run other blocks.
+    /// Runs a block of the matrix, on this thread. Other threads may run other blocks. `aside` is where what lies aside would
+    /// have its first element.
     pub fn run_block(
         &self,
         memory: &Memory,
         launch: &Launch,
         rows: Range<usize>,
         columns: Range<usize>,
+        aside: *mut f32,
     ) {
         if rows.is_empty() || columns.is_empty() {
             return;
@@ -89,6 +91,7 @@ impl CompiledRows {
             (block.start[axis], block.size[axis]) = (range.start, range.len());
         }
         self.program.with_frame(memory, launch, 0, |frame, _| {
+            frame.aside = aside;
             let count = nest.tiles(0..nest.dims.len(), &block);
             run_tiles(frame, nest, &block, 0..count);
         });
@@ -97,15 +100,36 @@ impl CompiledRows {
 
 impl Run for CompiledRows {
     fn run(&self, memory: &Memory, launch: &Launch) {
+        self.run_whole(memory, launch, std::ptr::null_mut());
+    }
+}
+
+impl CompiledRows {
+    /// As [`Run::run`], with what lies aside at an address.
+    pub fn run_whole(&self, memory: &Memory, launch: &Launch, aside: *mut f32) {
+        let aside = Aside(aside);
         let nest = &self.program.nest;
         let whole = nest.whole();
         let count = nest.tiles(0..nest.dims.len(), &whole);
         let each = GRAIN.div_ceil(nest.rows() * nest.width());
         tasks(count, each, |tiles| {
             self.program.with_frame(memory, launch, 0, |frame, _| {
+                frame.aside = aside.first();
                 run_tiles(frame, nest, &whole, tiles);
             });
         });
+    }
+}
+
+/// The address of what lies aside.
+struct Aside(*mut f32);
+
+// SAFETY: tasks touch tiles of their own.
+unsafe impl Sync for Aside {}
+
+impl Aside {
+    fn first(&self) -> *mut f32 {
+        self.0
     }
 }
 

@@ -1,11 +1,11 @@
 //! The memory a plan runs in: one mapping for arena, state and feeds, on large pages where the system grants them.
 
 use super::Memory;
-use crate::plan::{Place, Plan};
+use crate::plan::{Element, Place, Plan};
 use memmap2::{MmapMut, MmapOptions};
 
-/// Elements (f32) between the starts of buffers: 64 bytes.
-const ALIGNMENT: usize = 16;
+/// Bytes between the starts of buffers.
+const ALIGNMENT: usize = 64;
 
 /// Owns what [`Memory`] points into.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub struct Storage {
     /// Never moved or remapped: `memory` points into it.
     _mapping: MmapMut,
     memory: Memory,
-    /// Elements of each buffer.
-    lengths: Vec<usize>,
+    /// How many elements each buffer has, and of which kind.
+    contents: Vec<(usize, Element)>,
 }
 
 impl Storage {
@@ -28,31 +28,31 @@ impl Storage {
         for buffer in &plan.buffers {
             match buffer.place {
                 Place::Arena(offset) => offsets.push(offset),
+                Place::Aside => offsets.push(0),
                 Place::State | Place::Feed | Place::Constant(_) => {
                     offsets.push(end);
-                    end += buffer.len().next_multiple_of(ALIGNMENT);
+                    end += buffer.bytes().next_multiple_of(ALIGNMENT);
                 }
             }
         }
-        let mut mapping = MmapOptions::new()
-            .len(end.max(1) * size_of::<f32>())
-            .map_anon()?;
+        let mut mapping = MmapOptions::new().len(end.max(1)).map_anon()?;
         #[cfg(target_os = "linux")]
         // Large pages are a matter of speed alone: a system without them serves small ones.
         let _ = mapping.advise(memmap2::Advice::HugePage);
-        let base: *mut f32 = mapping.as_mut_ptr().cast();
+        let base = mapping.as_mut_ptr();
         // `offset` is inside the mapping by the sums above.
         let addresses = offsets
             .iter()
             .map(|&offset| base.wrapping_add(offset))
             .collect();
-        // SAFETY: every address is that of a range inside `mapping`, which lives as long as this storage.
+        // SAFETY: every address is that of a range inside `mapping`, which lives as long as this storage; no kernel asks for
+        // what lies aside.
         let memory = unsafe { Memory::new(addresses) };
-        let lengths = plan.buffers.iter().map(|b| b.len()).collect();
+        let contents = plan.buffers.iter().map(|b| (b.len(), b.element)).collect();
         let mut storage = Storage {
             _mapping: mapping,
             memory,
-            lengths,
+            contents,
         };
         for (buffer, of) in plan.buffers.iter().enumerate() {
             if let Place::Constant(values) = &of.place {
@@ -66,13 +66,34 @@ impl Storage {
         &self.memory
     }
 
+    /// The elements of a buffer of f32.
     pub fn get(&self, buffer: usize) -> &[f32] {
         // SAFETY: the address is valid for this many elements, and no kernel runs while the storage is borrowed for reading.
-        unsafe { std::slice::from_raw_parts(self.memory.at(buffer), self.lengths[buffer]) }
+        unsafe { std::slice::from_raw_parts(self.memory.at(buffer), self.floats(buffer)) }
     }
 
+    /// As [`Storage::get`].
     pub fn get_mut(&mut self, buffer: usize) -> &mut [f32] {
         // SAFETY: as above, and the storage is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.at(buffer), self.lengths[buffer]) }
+        unsafe { std::slice::from_raw_parts_mut(self.memory.at(buffer), self.floats(buffer)) }
+    }
+
+    /// The elements of any buffer.
+    pub fn read(&self, buffer: usize) -> Vec<f32> {
+        match self.contents[buffer] {
+            (_, Element::F32) => self.get(buffer).to_vec(),
+            (length, Element::Bf16) => {
+                // SAFETY: as for `get`.
+                let stored =
+                    unsafe { std::slice::from_raw_parts(self.memory.half(buffer), length) };
+                stored.iter().map(|x| x.to_f32()).collect()
+            }
+        }
+    }
+
+    fn floats(&self, buffer: usize) -> usize {
+        let (length, element) = self.contents[buffer];
+        assert_eq!(element, Element::F32, "buffer {buffer} holds f32");
+        length
     }
 }

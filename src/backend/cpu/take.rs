@@ -1,42 +1,58 @@
 //! Rows picked from a table, and added back to one.
 
+use super::half::widened;
 use super::tile::tasks::{GRAIN, tasks};
 use super::{Launch, Memory, Run};
-use crate::plan::Plan;
 use crate::plan::kernel::{Scatter, Take};
+use crate::plan::{Element, Plan};
 
 /// A [`Take`], ready to run.
 #[derive(Debug)]
-pub struct CompiledTake(Take);
+pub struct CompiledTake {
+    take: Take,
+    /// Bytes of a number of the table.
+    bytes: usize,
+}
 
 /// A [`Scatter`], ready to run.
 #[derive(Debug)]
-pub struct CompiledScatter(Scatter);
+pub struct CompiledScatter {
+    scatter: Scatter,
+    /// Of the rows that are added.
+    source: Element,
+}
 
 /// Prepares a [`Take`].
-pub fn prepare_take(take: &Take, _plan: &Plan) -> CompiledTake {
-    CompiledTake(take.clone())
+pub fn prepare_take(take: &Take, plan: &Plan) -> CompiledTake {
+    CompiledTake {
+        take: take.clone(),
+        bytes: plan.buffers[take.table].element.bytes(),
+    }
 }
 
 /// Prepares a [`Scatter`].
-pub fn prepare_scatter(scatter: &Scatter, _plan: &Plan) -> CompiledScatter {
-    CompiledScatter(scatter.clone())
+pub fn prepare_scatter(scatter: &Scatter, plan: &Plan) -> CompiledScatter {
+    CompiledScatter {
+        scatter: scatter.clone(),
+        source: plan.buffers[scatter.source].element,
+    }
 }
 
 impl Run for CompiledTake {
     fn run(&self, memory: &Memory, _launch: &Launch) {
         let Take {
             rows, count, width, ..
-        } = self.0;
+        } = self.take;
+        let length = width * self.bytes;
         tasks(count, GRAIN.div_ceil(width.max(1)), |range| {
             // SAFETY: the plan's buffers hold `rows`, `count` and `count` rows; tasks write different rows.
             unsafe {
-                let index = std::slice::from_raw_parts(memory.at(self.0.index), count);
+                let index = std::slice::from_raw_parts(memory.at(self.take.index), count);
                 for i in range {
                     let row = row_number(index[i], rows);
-                    let from = memory.at(self.0.table).add(row * width);
-                    let to = memory.at(self.0.out).add(i * width);
-                    std::ptr::copy_nonoverlapping(from, to, width);
+                    let from = memory.byte(self.take.table).add(row * length);
+                    let to = memory.byte(self.take.out).add(i * length);
+                    std::ptr::copy_nonoverlapping(from, to, length);
                 }
             }
         });
@@ -52,7 +68,7 @@ impl Run for CompiledScatter {
         const ROW_BLOCKS: usize = 8;
         let Scatter {
             rows, count, width, ..
-        } = self.0;
+        } = self.scatter;
         let across = width.div_ceil(COLUMNS);
         let down = match across {
             0..ROW_BLOCKS => ROW_BLOCKS.min(count * width / GRAIN).clamp(1, rows.max(1)),
@@ -79,28 +95,44 @@ impl CompiledScatter {
         rows: std::ops::Range<usize>,
         columns: std::ops::Range<usize>,
     ) {
-        let Scatter { count, width, .. } = self.0;
+        let Scatter { count, width, .. } = self.scatter;
         // SAFETY: the plan's buffers hold `rows` rows of the result, and `count` rows and indices.
         unsafe {
-            let (source, out) = (memory.at(self.0.source), memory.at(self.0.out));
+            let out = memory.at(self.scatter.out);
             let line = |row: usize| {
                 std::slice::from_raw_parts_mut(out.add(row * width + columns.start), columns.len())
             };
-            if !self.0.accumulate {
+            if !self.scatter.accumulate {
                 rows.clone().for_each(|row| line(row).fill(0.0));
             }
-            let index = std::slice::from_raw_parts(memory.at(self.0.index), count);
+            let index = std::slice::from_raw_parts(memory.at(self.scatter.index), count);
             for (i, &row) in index.iter().enumerate() {
-                let row = row_number(row, self.0.rows);
+                let row = row_number(row, self.scatter.rows);
                 if rows.contains(&row) {
-                    let from = source.add(i * width + columns.start);
-                    let added = std::slice::from_raw_parts(from, columns.len());
-                    for (sum, &value) in line(row).iter_mut().zip(added) {
-                        *sum += value;
+                    let first = i * width + columns.start;
+                    match self.source {
+                        Element::F32 => {
+                            let from = memory.at(self.scatter.source).add(first);
+                            add(line(row), from, |x| x);
+                        }
+                        Element::Bf16 => {
+                            let from = memory.half(self.scatter.source).add(first);
+                            add(line(row), from, widened);
+                        }
                     }
                 }
             }
         }
+    }
+}
+
+/// # Safety
+/// As many elements as there are sums can be read.
+unsafe fn add<T: Copy>(sums: &mut [f32], from: *const T, number: impl Fn(T) -> f32) {
+    // SAFETY: as the caller promises.
+    let added = unsafe { std::slice::from_raw_parts(from, sums.len()) };
+    for (sum, &value) in sums.iter_mut().zip(added) {
+        *sum += number(value);
     }
 }
 

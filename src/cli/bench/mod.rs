@@ -14,7 +14,7 @@ use mimc::{
     backend::{Backend, Ceiling},
     compile::{CHANNELS, Options, compile, load},
     random::Key,
-    recipe::Recipe,
+    recipe::{Precision, Recipe},
     text::units,
     train::step::{Draw, Step, StepError},
 };
@@ -136,7 +136,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
         batch,
         device: backend.name(),
         threads: rayon::current_num_threads(),
-        dtype: "fp32",
+        dtype: match recipe.train.precision {
+            Precision::F32 => "fp32",
+            Precision::Bf16 => "bf16",
+        },
         first_step_s: round(first, 3),
         step_s: round(median, 4),
         step_min_s: round(measured.iter().copied().fold(f64::INFINITY, f64::min), 4),

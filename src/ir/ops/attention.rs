@@ -1,6 +1,6 @@
 //! Scaled dot-product attention.
 
-use super::Op;
+use super::{Bf16, Op};
 use crate::ir::{Rewriter, Value};
 
 /// `out = dropout(softmax(scale·q·kᵀ + Σ biases)) · v`, for every index of the batch axes (1 to 4: image, window, head).
@@ -17,6 +17,8 @@ pub struct Attention {
     pub biases: usize,
     /// A weight is kept, and divided by 1 - rate, where its draw is at least the rate.
     pub dropout: Option<f32>,
+    /// The result is rounded to bf16, and so are the gradients of q, k and v.
+    pub rounds: bool,
 }
 
 impl Attention {
@@ -30,9 +32,10 @@ impl Op for Attention {
     fn label(&self) -> String {
         let dropout = self.dropout.map(|rate| format!(", dropout {rate}"));
         format!(
-            "attention[scale {}{}]",
+            "attention[scale {}{}{}]",
             self.scale,
-            dropout.unwrap_or_default()
+            dropout.unwrap_or_default(),
+            if self.rounds { ", to bf16" } else { "" }
         )
     }
 
@@ -60,7 +63,10 @@ impl Op for Attention {
         let log_sum = r.add(&log, &most);
         let weights = r.div(&e, &total.expand(2, flat.keys));
         let weights = flat.dropped(r, &weights);
-        let out = contract(r, &weights, &flat.v, 1);
+        let mut out = contract(r, &weights, &flat.v, 1);
+        if self.rounds {
+            out = r.op(Bf16, &[&out]).remove(0);
+        }
         Some(vec![
             heads_inward(r, &out, &outputs[0]),
             r.reshape(&log_sum, &outputs[1]),

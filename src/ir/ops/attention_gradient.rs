@@ -1,7 +1,7 @@
 //! The gradients of attention, from its result and the log of its softmax's denominator: the weights are computed anew.
 
 use super::{
-    Attention, Op,
+    Attention, Bf16, Op,
     attention::{Flat, contract, outer, swapped},
 };
 use crate::ir::{Rewriter, Value};
@@ -24,6 +24,13 @@ pub struct Wanted {
     pub join: usize,
 }
 
+impl AttentionGradient {
+    /// Whether an output is rounded to bf16.
+    pub fn rounds(&self, output: usize) -> bool {
+        self.of.rounds && self.wanted[output].inputs[0] < 3
+    }
+}
+
 impl Op for AttentionGradient {
     fn label(&self) -> String {
         let name = |&input: &usize| match input {
@@ -37,7 +44,8 @@ impl Op for AttentionGradient {
             .iter()
             .map(|w| w.inputs.iter().map(name).collect())
             .collect();
-        format!("attention'[{}]", wanted.join(", "))
+        let rounds = if self.of.rounds { ", to bf16" } else { "" };
+        format!("attention'[{}{rounds}]", wanted.join(", "))
     }
 
     fn outputs(&self, inputs: &[Vec<usize>]) -> Vec<Vec<usize>> {
@@ -85,15 +93,19 @@ impl Op for AttentionGradient {
             let gradient = r.reshape(gradient, &of[input].dims());
             arranged(r, &gradient, axes)
         };
-        let outputs = self.wanted.iter().map(|wanted| {
+        let outputs = self.wanted.iter().enumerate().map(|(output, wanted)| {
             let parts: Vec<Value> = wanted
                 .inputs
                 .iter()
                 .map(|&input| gradient(r, input, &wanted.axes))
                 .collect();
-            match &parts[..] {
+            let whole = match &parts[..] {
                 [one] => one.clone(),
                 parts => r.concat_by_pads(parts, wanted.join),
+            };
+            match self.rounds(output) {
+                true => r.op(Bf16, &[&whole]).remove(0),
+                false => whole,
             }
         });
         Some(outputs.collect())

@@ -1,7 +1,7 @@
 //! What the operators with a body share: how wide its values are, how it is spelled in
 //! primitives.
 
-use super::{Abs, Erf, Own};
+use super::{Abs, Bf16, Erf, Own};
 use crate::ir::{
     Rewriter, Value,
     program::{Instr, RowOp},
@@ -92,6 +92,7 @@ pub fn build(
             RowOp::Sin => r.unary(Sin, &values[instr.args[0]]),
             RowOp::Abs => r.unary(Own(Arc::new(Abs)), &values[instr.args[0]]),
             RowOp::Erf => r.unary(Own(Arc::new(Erf)), &values[instr.args[0]]),
+            RowOp::Bf16 => r.unary(Own(Arc::new(Bf16)), &values[instr.args[0]]),
         };
         values.push(value);
     }

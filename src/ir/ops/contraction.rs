@@ -1,6 +1,6 @@
 //! Sums of products: matrix products in all their forms, with what is done to each finished element.
 
-use super::{Op, code};
+use super::{Bf16, Op, code};
 use crate::ir::{
     Rewriter, Value,
     program::{Instr, ValueId, formula},
@@ -20,6 +20,8 @@ pub struct Contraction {
     pub roles: Vec<Role>,
     /// The kept axes (indices into `sizes`), outermost first, as the output has them.
     pub out: Vec<usize>,
+    /// Whether a and b are rounded to bf16 as they are read.
+    pub rounds: [bool; 2],
     /// The product is added to input 2.
     pub accumulate: bool,
     /// Only where there is no batch axis and nothing accumulates.
@@ -106,6 +108,13 @@ impl Op for Contraction {
             self.axes_of([Role::Batch, Role::N, Role::K]),
             out.join(" ")
         );
+        for (operand, _) in ["a", "b"]
+            .iter()
+            .zip(self.rounds)
+            .filter(|(_, rounds)| *rounds)
+        {
+            text += &format!(", {operand} to bf16");
+        }
         if self.accumulate {
             text += ", added";
         }
@@ -129,7 +138,13 @@ impl Op for Contraction {
     }
 
     fn decompose(&self, r: &mut Rewriter, inputs: &[Value]) -> Option<Vec<Value>> {
-        let (a, b) = (code::unsliced(r, &inputs[0]), code::unsliced(r, &inputs[1]));
+        let [a, b] = [0, 1].map(|i| {
+            let operand = code::unsliced(r, &inputs[i]);
+            match self.rounds[i] {
+                true => r.op(Bf16, &[&operand]).remove(0),
+                false => operand,
+            }
+        });
         let mut product = r.mul(&a, &b);
         let mut kept: Vec<usize> = (0..self.sizes.len()).collect();
         for axis in (0..self.sizes.len()).rev() {

@@ -5,6 +5,7 @@ mod abs;
 mod adamw;
 mod attention;
 mod attention_gradient;
+mod bf16;
 pub mod code;
 mod concat;
 mod contraction;
@@ -22,6 +23,7 @@ pub use abs::Abs;
 pub use adamw::AdamW;
 pub use attention::Attention;
 pub use attention_gradient::{AttentionGradient, Wanted};
+pub use bf16::Bf16;
 pub use concat::Concat;
 pub use contraction::{Contraction, Epilogue, Role};
 pub use detach::Detach;
@@ -135,6 +137,7 @@ pub fn pointwise(own: &Own) -> Option<super::program::RowOp> {
     match () {
         () if own.get::<Abs>().is_some() => Some(RowOp::Abs),
         () if own.get::<Erf>().is_some() => Some(RowOp::Erf),
+        () if own.get::<Bf16>().is_some() => Some(RowOp::Bf16),
         () => None,
     }
 }

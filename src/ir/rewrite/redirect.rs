@@ -77,6 +77,26 @@ impl Rewriter<'_> {
         }
     }
 
+    /// One input of a node reads `by` instead, a whole buffer of the same dims, through the view that it has.
+    pub fn redirect(&mut self, reader: NodeIndex, input: u8, by: &Value) {
+        let edges = self.graph.graph.edges_directed(reader, Direction::Incoming);
+        let found = edges.into_iter().find_map(|e| match *e.weight() {
+            Dependency::Data {
+                input_order, shape, ..
+            } if input_order == input => Some((e.id(), shape)),
+            _ => None,
+        });
+        if let Some((edge, shape)) = found {
+            let redirected = Dependency::Data {
+                input_order: input,
+                output_order: by.output,
+                shape,
+            };
+            self.graph.graph.remove_edge(edge);
+            self.graph.graph.add_edge(by.node, reader, redirected);
+        }
+    }
+
     fn reading_edges(&self, node: NodeIndex, output: u8) -> Vec<(EdgeIndex, NodeIndex)> {
         self.graph
             .graph

@@ -112,8 +112,9 @@ impl Nest {
         inputs.iter().enumerate().map(seen).collect()
     }
 
-    pub fn contraction(&self, epilogue: Epilogue) -> Contraction {
+    pub fn contraction(&self, rounds: [bool; 2], epilogue: Epilogue) -> Contraction {
         Contraction {
+            rounds,
             sizes: self.axes.iter().map(|axis| axis.size).collect(),
             roles: self.axes.iter().map(|axis| axis.role).collect(),
             out: (0..self.axes.len())

@@ -4,7 +4,7 @@ use super::{Home, Lowering};
 use crate::{
     ir::{Value, ops, ops::Wanted},
     plan::{
-        Access, BufferId, Kernel,
+        Access, BufferId, Element, Kernel,
         kernel::{Attention, AttentionBackward, Dropout},
     },
 };
@@ -27,7 +27,7 @@ impl Lowering<'_> {
     ) {
         let (of, results) = inputs.split_at(gradient.of.inputs());
         let (out, out_access) = self.in_memory(&results[0]);
-        let log_sum = self.in_memory(&results[1]);
+        let log_sum = self.in_floats(&results[1]);
         let (slope, slope_access) = self.in_memory(&results[2]);
         let forward = self.forward(&gradient.of, of, (out, heads_outward(out_access)), log_sum);
 
@@ -44,7 +44,7 @@ impl Lowering<'_> {
             let dims = of[input].dims();
             places[input]
                 .take()
-                .unwrap_or_else(|| (self.scratch(&dims), Access::plain(&dims)))
+                .unwrap_or_else(|| (self.scratch(&dims, Element::F32), Access::plain(&dims)))
         });
         let biases = places.into_iter().enumerate().skip(3);
         let bias_gradients = biases
@@ -74,7 +74,7 @@ impl Lowering<'_> {
         let rank = q.len();
         let biases = inputs[3..3 + attention.biases]
             .iter()
-            .map(|bias| self.in_memory(bias))
+            .map(|bias| self.in_floats(bias))
             .collect();
         let dropout = attention.dropout.map(|rate| {
             let draws = &inputs[3 + attention.biases];

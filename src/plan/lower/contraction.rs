@@ -8,7 +8,7 @@ use crate::{
         program::{Instr, RowOp},
     },
     plan::{
-        Access, BufferId, Kernel, Place,
+        Access, BufferId, Element, Kernel, Place,
         kernel::{Gemm, Operand, Reduction, Rows},
     },
 };
@@ -48,11 +48,13 @@ impl Lowering<'_> {
                             self.push(Kernel::Gemm(gemm), flops);
                         }
                         Err(rows) => {
+                            self.keep(c);
                             self.push(Kernel::Gemm(gemm), flops);
                             self.push(Kernel::Rows(rows), 0);
                         }
                     },
                     Some(rows) => {
+                        self.keep(c);
                         self.push(Kernel::Gemm(gemm), flops);
                         self.push(Kernel::Rows(rows), 0);
                     }
@@ -60,6 +62,7 @@ impl Lowering<'_> {
                 }
             }
             None => {
+                self.keep(c);
                 self.sum_of_products(contraction, inputs);
                 if let Some(rows) = self.epilogue(contraction, c, &dims, extras) {
                     self.push(Kernel::Rows(rows), 0);
@@ -135,6 +138,7 @@ impl Lowering<'_> {
         Some(Gemm {
             a: (a.0, access(0, a.1.offset, [m.strides[0], k.strides[0]])),
             b: (b.0, access(1, b.1.offset, [k.strides[1], n.strides[1]])),
+            rounds: contraction.rounds,
             c: (c, access(2, 0, [m.strides[2], n.strides[2]])),
             batch: batch.iter().map(|axis| axis.size).collect(),
             m: m.size,
@@ -143,6 +147,14 @@ impl Lowering<'_> {
             accumulate: contraction.accumulate,
             epilogue: None,
         })
+    }
+
+    /// What lies aside has to be in memory after all: another kernel reads it.
+    fn keep(&mut self, buffer: BufferId) {
+        let place = &mut self.plan.buffers[buffer].place;
+        if matches!(place, Place::Aside) {
+            *place = Place::Arena(0);
+        }
     }
 
     /// Where the raw product goes: its own output, or over an output of its dims, or aside.
@@ -155,11 +167,12 @@ impl Lowering<'_> {
                 Home::Buffer(buffer) => matches!(self.plan.buffers[*buffer].place, Place::State),
                 Home::Stream(_) => false,
             });
-            !state && self.output_dims(*output) == dims
+            let floats = self.element(*output) == Element::F32;
+            !state && floats && self.output_dims(*output) == dims
         };
         match kept.or_else(|| (0..epilogue.stores.len()).find(wide)) {
             Some(output) => self.out(output),
-            None => self.scratch(dims),
+            None => self.buffer(dims, Element::F32, Place::Aside, self.current),
         }
     }
 
@@ -201,17 +214,26 @@ impl Lowering<'_> {
             .collect();
         let axes: Vec<usize> = order.iter().map(|&i| contraction.sizes[i]).collect();
         let operands = [inputs[0].permute(&order), inputs[1].permute(&order)];
-        let code = [Instr {
-            op: RowOp::Mul,
-            args: vec![0, 1],
-        }];
+        let mut code = Vec::new();
+        let mut operand = |i: usize| match contraction.rounds[i] {
+            true => {
+                let (op, args) = (RowOp::Bf16, vec![i]);
+                code.push(Instr { op, args });
+                1 + code.len()
+            }
+            false => i,
+        };
+        let args = vec![operand(0), operand(1)];
+        let op = RowOp::Mul;
+        code.push(Instr { op, args });
+        let product = 1 + code.len();
         let over: Vec<usize> = (0..summed.count()).collect();
         self.fold(
             &axes,
             &over,
             &operands,
             &code,
-            &[(2, Reduction::Sum)],
+            &[(product, Reduction::Sum)],
             contraction.accumulate,
         );
     }

@@ -2,13 +2,14 @@
 
 mod attention;
 mod contraction;
+mod element;
 mod movement;
 mod optimizer;
 mod pointwise;
 
 use super::{
-    Access, Buffer, BufferId, Kernel, Place, Plan, Scheduled, Stream, StreamId, Training, Weight,
-    layout,
+    Access, Buffer, BufferId, Element, Kernel, Place, Plan, Scheduled, Stream, StreamId, Training,
+    Weight, layout,
 };
 use crate::ir::{
     Graph, Kind, NodeIndex, Own, Value, kind, meta,
@@ -91,10 +92,11 @@ impl<'g> Lowering<'g> {
                     Home::Stream(self.plan.streams.len() - 1)
                 }
                 InputKind::Table(values) => {
-                    Home::Buffer(self.buffer(&input.dims, Place::Constant(values.clone()), node))
+                    let place = Place::Constant(values.clone());
+                    Home::Buffer(self.buffer(&input.dims, Element::F32, place, node))
                 }
                 InputKind::Feed => {
-                    let buffer = self.buffer(&input.dims, Place::Feed, node);
+                    let buffer = self.buffer(&input.dims, Element::F32, Place::Feed, node);
                     self.plan.feeds.push((input.name.clone(), buffer));
                     Home::Buffer(buffer)
                 }
@@ -200,11 +202,12 @@ impl<'g> Lowering<'g> {
                     // A random tensor or a constant that is itself a result is written out.
                     _ => {
                         self.current = root.node;
-                        self.materialise(&Value {
+                        let value = Value {
                             node: root.node,
                             output: 0,
                             view: view::plain(&root.dims),
-                        })
+                        };
+                        self.materialise(&value, Element::F32)
                     }
                 };
                 self.plan.outputs.push((root.name.clone(), buffer));
@@ -216,10 +219,17 @@ impl<'g> Lowering<'g> {
 
     // What the parts below use.
 
-    fn buffer(&mut self, dims: &[usize], place: Place, of: NodeIndex) -> BufferId {
+    fn buffer(
+        &mut self,
+        dims: &[usize],
+        element: Element,
+        place: Place,
+        of: NodeIndex,
+    ) -> BufferId {
         let origin = meta(self.graph).nodes[&of].origin.to_string().into();
         self.plan.buffers.push(Buffer {
             dims: dims.to_vec(),
+            element,
             place,
             origin,
         });
@@ -230,14 +240,14 @@ impl<'g> Lowering<'g> {
         if let Some(&buffer) = self.state.get(&(weight.to_string(), part)) {
             return buffer;
         }
-        let buffer = self.buffer(dims, Place::State, node);
+        let buffer = self.buffer(dims, Element::F32, Place::State, node);
         self.state.insert((weight.to_string(), part), buffer);
         buffer
     }
 
     /// A buffer for what lives only inside a run.
-    fn scratch(&mut self, dims: &[usize]) -> BufferId {
-        self.buffer(dims, Place::Arena(0), self.current)
+    fn scratch(&mut self, dims: &[usize], element: Element) -> BufferId {
+        self.buffer(dims, element, Place::Arena(0), self.current)
     }
 
     /// The buffer of an output of the current node.
@@ -248,7 +258,7 @@ impl<'g> Lowering<'g> {
             Some(Home::Stream(_)) => unreachable!("only leaves are streams"),
             None => {
                 let dims = meta(self.graph).nodes[&node].dims[output].clone();
-                let buffer = self.scratch(&dims);
+                let buffer = self.scratch(&dims, self.element(output));
                 self.homes
                     .insert((node, output as u8), Home::Buffer(buffer));
                 buffer
@@ -260,7 +270,8 @@ impl<'g> Lowering<'g> {
         if let Some(&buffer) = self.constants.get(&x.to_bits()) {
             return buffer;
         }
-        let buffer = self.buffer(&[], Place::Constant([x].into()), self.current);
+        let place = Place::Constant([x].into());
+        let buffer = self.buffer(&[], Element::F32, place, self.current);
         self.constants.insert(x.to_bits(), buffer);
         buffer
     }
@@ -279,12 +290,25 @@ impl<'g> Lowering<'g> {
         (home, Access { offset, strides })
     }
 
+    /// As [`Lowering::in_memory`], for kernels that read f32 only.
+    fn in_floats(&mut self, value: &Value) -> (BufferId, Access) {
+        match self.in_memory(value) {
+            (buffer, access) if self.plan.buffers[buffer].element == Element::F32 => {
+                (buffer, access)
+            }
+            _ => {
+                let buffer = self.materialise(value, Element::F32);
+                (buffer, Access::plain(&value.dims()))
+            }
+        }
+    }
+
     /// As [`Lowering::locate`], for kernels that read memory only: a random tensor is written out first.
     fn in_memory(&mut self, value: &Value) -> (BufferId, Access) {
         match self.locate(value) {
             (Home::Buffer(buffer), access) => (buffer, access),
             (Home::Stream(_), _) => {
-                let buffer = self.materialise(value);
+                let buffer = self.materialise(value, Element::F32);
                 (buffer, Access::plain(&value.dims()))
             }
         }
@@ -294,7 +318,15 @@ impl<'g> Lowering<'g> {
     fn in_order(&mut self, value: &Value) -> BufferId {
         match self.locate(value) {
             (Home::Buffer(buffer), access) if access.is_plain(&value.dims()) => buffer,
-            _ => self.materialise(value),
+            _ => self.materialise(value, self.stored(value)),
+        }
+    }
+
+    /// As [`Lowering::in_order`], for kernels that read f32 only.
+    fn floats_in_order(&mut self, value: &Value) -> BufferId {
+        match self.stored(value) {
+            Element::F32 => self.in_order(value),
+            Element::Bf16 => self.materialise(value, Element::F32),
         }
     }
 

@@ -61,7 +61,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn take(&mut self, inputs: &[Value]) {
-        let (table, index) = (self.in_order(&inputs[0]), self.in_order(&inputs[1]));
+        let (table, index) = (self.in_order(&inputs[0]), self.floats_in_order(&inputs[1]));
         let dims = inputs[0].dims();
         let kernel = Take {
             table,
@@ -75,7 +75,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn scatter(&mut self, scatter: &ops::Scatter, inputs: &[Value]) {
-        let (source, index) = (self.in_order(&inputs[0]), self.in_order(&inputs[1]));
+        let (source, index) = (self.in_order(&inputs[0]), self.floats_in_order(&inputs[1]));
         let count: usize = inputs[1].dims().iter().product();
         let kernel = Scatter {
             source,

@@ -11,7 +11,7 @@ use crate::{
 
 impl Lowering<'_> {
     pub(super) fn sum_squares(&mut self, inputs: &[Value]) {
-        let (source, out) = (self.in_order(&inputs[0]), self.out(0));
+        let (source, out) = (self.floats_in_order(&inputs[0]), self.out(0));
         // Joining an earlier sweep is sound: its sources are gradients, which nothing before the update writes.
         let earlier = self
             .plan
@@ -38,8 +38,9 @@ impl Lowering<'_> {
 
     pub(super) fn adamw(&mut self, adamw: &ops::AdamW, inputs: &[Value]) {
         let [weight, gradient, first_moment, second_moment] =
-            [0, 1, 2, 3].map(|i| self.in_order(&inputs[i]));
-        let [lr, correction1, correction2, clip] = [4, 5, 6, 7].map(|i| self.in_order(&inputs[i]));
+            [0, 1, 2, 3].map(|i| self.floats_in_order(&inputs[i]));
+        let [lr, correction1, correction2, clip] =
+            [4, 5, 6, 7].map(|i| self.floats_in_order(&inputs[i]));
         for (output, state) in [weight, first_moment, second_moment]
             .into_iter()
             .enumerate()

@@ -8,7 +8,7 @@ use crate::{
         view,
     },
     plan::{
-        Access, BufferId, Kernel,
+        Access, BufferId, Element, Kernel,
         kernel::{Fold, FoldResult, Operand, Reduction, Rows, Store},
     },
 };
@@ -96,9 +96,9 @@ impl Lowering<'_> {
     }
 
     /// A row-major copy of a value.
-    pub(super) fn materialise(&mut self, value: &Value) -> BufferId {
+    pub(super) fn materialise(&mut self, value: &Value, element: Element) -> BufferId {
         let dims = value.dims();
-        let buffer = self.scratch(&dims);
+        let buffer = self.scratch(&dims, element);
         self.copy_into(value, buffer, Access::plain(&dims));
         buffer
     }

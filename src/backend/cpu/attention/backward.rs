@@ -9,10 +9,11 @@ use super::{Heads, padded};
 use crate::backend::cpu::gemm::isa::{Isa, Make};
 use crate::backend::cpu::gemm::matrix::Matrix;
 use crate::backend::cpu::gemm::scratch;
+use crate::backend::cpu::gemm::stored::{Stored, Tensor};
 use crate::backend::cpu::gemm::tile::{Product, multiply};
 use crate::backend::cpu::{Launch, Memory, Run};
+use crate::plan::Plan;
 use crate::plan::kernel::{Attention, AttentionBackward};
-use crate::plan::{Access, BufferId, Plan};
 
 pub struct Prepare<'a> {
     pub backward: &'a AttentionBackward,
@@ -26,10 +27,10 @@ impl Make for Prepare<'_> {
         let heads = Heads::new(simd, &self.backward.forward, self.plan);
         Box::new(Backward {
             tasks: Tasks::new(self.backward, heads.key_stride),
-            out_gradient: self.backward.out_gradient.clone(),
-            q_gradient: self.backward.q_gradient.clone(),
-            k_gradient: self.backward.k_gradient.clone(),
-            v_gradient: self.backward.v_gradient.clone(),
+            out_gradient: Tensor::new(&self.backward.out_gradient, self.plan),
+            q_gradient: Tensor::new(&self.backward.q_gradient, self.plan),
+            k_gradient: Tensor::new(&self.backward.k_gradient, self.plan),
+            v_gradient: Tensor::new(&self.backward.v_gradient, self.plan),
             heads,
         })
     }
@@ -38,10 +39,10 @@ impl Make for Prepare<'_> {
 struct Backward<S> {
     heads: Heads<S>,
     tasks: Tasks,
-    out_gradient: (BufferId, Access),
-    q_gradient: (BufferId, Access),
-    k_gradient: (BufferId, Access),
-    v_gradient: (BufferId, Access),
+    out_gradient: Tensor,
+    q_gradient: Tensor,
+    k_gradient: Tensor,
+    v_gradient: Tensor,
 }
 
 impl<S: Isa> Run for Backward<S> {
@@ -70,10 +71,10 @@ impl<S: Isa> Run for Backward<S> {
 /// A unit with its gradients.
 struct Gradients<'a> {
     unit: Unit<'a>,
-    out: Matrix,
-    q: Matrix,
-    k: Matrix,
-    v: Matrix,
+    out: Stored,
+    q: Stored,
+    k: Stored,
+    v: Stored,
     /// Where the gradients of the scores add up.
     total: Option<Total>,
 }
@@ -102,10 +103,10 @@ impl<S: Isa> Backward<S> {
         total: Option<Total>,
     ) -> Gradients<'a> {
         Gradients {
-            out: Matrix::at(memory, &self.out_gradient, &unit.index),
-            q: Matrix::at(memory, &self.q_gradient, &unit.index),
-            k: Matrix::at(memory, &self.k_gradient, &unit.index),
-            v: Matrix::at(memory, &self.v_gradient, &unit.index),
+            out: self.out_gradient.at(memory, &unit.index),
+            q: self.q_gradient.at(memory, &unit.index),
+            k: self.k_gradient.at(memory, &unit.index),
+            v: self.v_gradient.at(memory, &unit.index),
             unit,
             total,
         }
@@ -129,9 +130,10 @@ impl<S: Isa> Backward<S> {
                 #[inline(always)]
                 || {
                     let (k, v) = (unit.k, unit.v.transposed());
-                    k.pack(simd, [keys, width], space.k);
-                    k.transposed().pack(simd, [width, keys], space.k_across);
-                    v.pack(simd, [value_width, keys], space.v_across);
+                    k.pack(simd, [keys, width], space.k, false);
+                    k.transposed()
+                        .pack(simd, [width, keys], space.k_across, false);
+                    v.pack(simd, [value_width, keys], space.v_across, false);
                 },
             );
             for first in (0..queries).step_by(heads.block) {
@@ -197,9 +199,10 @@ impl<S: Isa> Backward<S> {
             simd.compiled(
                 #[inline(always)]
                 || {
-                    unit.out.skip_rows(first).pack(simd, shape, space.out);
+                    let out = unit.out.skip_rows(first);
+                    out.pack(simd, shape, space.out, false);
                     let gradient = gradients.out.skip_rows(first);
-                    gradient.pack(simd, shape, space.out_gradient);
+                    gradient.pack(simd, shape, space.out_gradient, false);
                 },
             );
             multiply(simd, rows, &product);

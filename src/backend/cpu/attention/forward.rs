@@ -8,6 +8,7 @@ use super::{Heads, padded};
 use crate::backend::cpu::gemm::isa::{Isa, Make};
 use crate::backend::cpu::gemm::matrix::Matrix;
 use crate::backend::cpu::gemm::scratch;
+use crate::backend::cpu::gemm::stored::Stored;
 use crate::backend::cpu::gemm::tile::{Product, multiply};
 use crate::backend::cpu::{Launch, Memory, Run};
 use crate::plan::Plan;
@@ -83,8 +84,10 @@ impl<S: Isa> Heads<S> {
             simd.compiled(
                 #[inline(always)]
                 || {
-                    unit.k.transposed().pack(simd, [width, keys], space.k);
-                    unit.v.pack(simd, [keys, value_width], space.v);
+                    unit.k
+                        .transposed()
+                        .pack(simd, [width, keys], space.k, false);
+                    unit.v.pack(simd, [keys, value_width], space.v, false);
                 },
             );
             for first in (0..queries).step_by(block) {
@@ -132,7 +135,7 @@ impl<S: Isa> Heads<S> {
     /// `q` holds a block of queries, `k` all keys, `scores` a block of rows of keys.
     pub unsafe fn products(
         &self,
-        queries: Matrix,
+        queries: Stored,
         rows: usize,
         q: Matrix,
         k: Matrix,
@@ -150,7 +153,7 @@ impl<S: Isa> Heads<S> {
         unsafe {
             self.simd.compiled(
                 #[inline(always)]
-                || queries.pack(self.simd, [rows, self.attention.width], q),
+                || queries.pack(self.simd, [rows, self.attention.width], q, false),
             );
             multiply(self.simd, rows, &product);
         }

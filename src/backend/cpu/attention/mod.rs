@@ -12,6 +12,7 @@ mod unit;
 
 use super::gemm::isa::{Isa, Level};
 use super::gemm::scratch;
+use super::gemm::stored::Tensor;
 use super::{Memory, Run};
 use crate::plan::Plan;
 use crate::plan::kernel::{Attention, AttentionBackward};
@@ -35,6 +36,10 @@ const SCORES: usize = 8192;
 struct Heads<S> {
     simd: S,
     attention: Attention,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
     /// Indices of the batch axes.
     units: usize,
     /// Distance of scratch rows as long as the keys, the width and the value width.
@@ -68,6 +73,10 @@ impl<S: Isa> Heads<S> {
                 .dropout
                 .as_ref()
                 .map(|dropout| Draws::new(dropout, plan)),
+            q: Tensor::new(&attention.q, plan),
+            k: Tensor::new(&attention.k, plan),
+            v: Tensor::new(&attention.v, plan),
+            out: Tensor::new(&attention.out, plan),
             attention: attention.clone(),
         }
     }

@@ -4,14 +4,15 @@ use super::Heads;
 use super::bias::{BiasRows, UnitBias};
 use super::dropout::UnitDraws;
 use crate::backend::cpu::gemm::matrix::{Index, Matrix};
+use crate::backend::cpu::gemm::stored::Stored;
 use crate::backend::cpu::{Launch, Memory};
 
 pub struct Unit<'a> {
     pub index: Index,
-    pub q: Matrix,
-    pub k: Matrix,
-    pub v: Matrix,
-    pub out: Matrix,
+    pub q: Stored,
+    pub k: Stored,
+    pub v: Stored,
+    pub out: Stored,
     /// One row: the log-sum-exp of each query's scores.
     pub log_sum: Matrix,
     pub biases: Vec<UnitBias>,
@@ -36,10 +37,10 @@ impl<'a> Unit<'a> {
             column: inner[0],
         };
         Unit {
-            q: Matrix::at(memory, &attention.q, &index),
-            k: Matrix::at(memory, &attention.k, &index),
-            v: Matrix::at(memory, &attention.v, &index),
-            out: Matrix::at(memory, &attention.out, &index),
+            q: heads.q.at(memory, &index),
+            k: heads.k.at(memory, &index),
+            v: heads.v.at(memory, &index),
+            out: heads.out.at(memory, &index),
             log_sum: log_sum.shifted(access.offset + index.offset(outer)),
             biases: biases.iter().map(|bias| bias.unit(&index)).collect(),
             draws: heads.draws.as_ref().map(|draws| draws.unit(launch, &index)),

@@ -13,7 +13,7 @@ use super::tile::tasks::GRAIN;
 use super::tile::{Body, Copy, Program};
 use crate::ir::program::ValueId;
 use crate::plan::kernel::{Fold, Operand, Reduction};
-use crate::plan::{Access, BufferId, Plan};
+use crate::plan::{Access, BufferId, Element, Plan};
 
 /// A fold, ready to run.
 #[derive(Debug)]
@@ -35,6 +35,7 @@ pub struct CompiledFold {
 struct Output {
     reduction: Reduction,
     buffer: BufferId,
+    element: Element,
     offset: usize,
     strides: Vec<usize>,
     accumulate: bool,
@@ -97,8 +98,11 @@ pub fn prepare(fold: &Fold, plan: &Plan) -> CompiledFold {
         offset: result.access.offset,
         strides: strides.clone(),
         accumulate: result.accumulate,
-        load: Copy::new(&block, strides, &nest.dense(kept.clone())),
-        store: Copy::new(&block, &nest.dense(kept.clone()), strides),
+        load: Copy::new(&block, strides, &nest.dense(kept.clone()))
+            .between(plan.buffers[result.buffer].element, Element::F32),
+        store: Copy::new(&block, &nest.dense(kept.clone()), strides)
+            .between(Element::F32, plan.buffers[result.buffer].element),
+        element: plan.buffers[result.buffer].element,
     })
     .collect();
     let whole = nest.whole();

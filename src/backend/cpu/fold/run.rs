@@ -187,15 +187,16 @@ impl CompiledFold {
         let offset = result.offset + steps.map(|(stride, start)| stride * start).sum::<usize>();
         // SAFETY: the plan keeps the result inside its buffer, and each kept tile is finished by one task.
         unsafe {
-            let at = memory.at(result.buffer).add(offset);
+            let at = memory.byte(result.buffer);
+            let at = at.add(offset * result.element.bytes());
             if result.accumulate {
-                result.load.run(window, at, partial.as_mut_ptr());
+                result.load.run(window, at, partial.as_mut_ptr().cast());
                 across::merge(self.program.arch, result.reduction, sums, partial);
             }
             for (out, &sum) in partial.iter_mut().zip(&*sums) {
                 *out = sum as f32;
             }
-            result.store.run(window, partial.as_ptr(), at);
+            result.store.run(window, partial.as_ptr().cast(), at);
         }
     }
 

@@ -8,6 +8,7 @@ use super::cut::{DEPTH, piece};
 use super::isa::Isa;
 use super::matrix::Matrix;
 use super::scratch;
+use super::stored::Stored;
 use super::tile::Product;
 
 /// Distance of the packed rows of `a`: not one at which they fall on the same few lines of a cache.
@@ -16,9 +17,13 @@ const ROW: usize = DEPTH + 16;
 /// `c (+)= a·b` of any strides, or a part of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Block {
-    pub a: Matrix,
-    pub b: Matrix,
+    pub a: Stored,
+    pub b: Stored,
+    /// Whether the operands are rounded to bf16 as they are packed.
+    pub rounds: [bool; 2],
+    /// The whole block, or, if it lies aside, one chunk of its columns after another in the same place.
     pub c: Matrix,
+    pub aside: bool,
     pub rows: usize,
     pub columns: usize,
     pub k: usize,
@@ -82,7 +87,7 @@ impl Block {
 
     /// Whether the columns of `a` are contiguous: then it is packed panel by panel, without turning it.
     fn down(&self) -> bool {
-        self.a.row == 1 && self.a.column != 1
+        self.a.runs_down()
     }
 
     unsafe fn pack_rows<S: Isa>(&self, simd: S, panels: usize, terms: Range<usize>, to: *mut f32) {
@@ -96,10 +101,12 @@ impl Block {
                         let rows = piece(self.rows, panels, panel);
                         let from = a.skip_rows(rows.start).transposed();
                         let to = to.wrapping_add(panel * terms.len() * PANEL);
-                        from.pack(simd, [terms.len(), rows.len()], Matrix::rows(to, PANEL));
+                        let to = Matrix::rows(to, PANEL);
+                        from.pack(simd, [terms.len(), rows.len()], to, self.rounds[0]);
                     }
                 } else {
-                    a.pack(simd, [self.rows, terms.len()], Matrix::rows(to, ROW));
+                    let to = Matrix::rows(to, ROW);
+                    a.pack(simd, [self.rows, terms.len()], to, self.rounds[0]);
                 }
             },
         );
@@ -126,6 +133,7 @@ impl Block {
     ) {
         let width = tile_columns::<S>();
         let b = self.b.skip_rows(terms.start);
+        let before = if self.aside { columns.start } else { 0 };
         for first in columns.clone().step_by(width) {
             let count = width.min(columns.end - first);
             let vectors = count.div_ceil(S::F32_LANES);
@@ -135,8 +143,9 @@ impl Block {
                 #[inline(always)]
                 // SAFETY: as the caller promises.
                 || unsafe {
+                    let shape = [terms.len(), count];
                     b.skip_columns(first)
-                        .pack(simd, [terms.len(), count], space.b)
+                        .pack(simd, shape, space.b, self.rounds[1])
                 },
             );
             for panel in 0..panels {
@@ -146,7 +155,7 @@ impl Block {
                     k: terms.len(),
                     a: self.panel(&rows, panel, terms.len(), space.a),
                     b: space.b,
-                    c: self.c.skip_rows(rows.start).skip_columns(first),
+                    c: self.c.skip_rows(rows.start).skip_columns(first - before),
                     columns: count,
                     add,
                 };

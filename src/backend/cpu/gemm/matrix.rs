@@ -3,30 +3,37 @@
 use pulp::{MemMask, Simd};
 
 use super::isa::Isa;
-use super::scratch::LINE;
+use super::load::{AsIs, Load};
 use super::tile::load;
 use crate::backend::cpu::Memory;
 use crate::plan::{Access, BufferId};
 
 /// First element, and the distance to the next row and column.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix {
-    pub first: *mut f32,
+pub struct Matrix<T = f32> {
+    pub first: *mut T,
     pub row: usize,
     pub column: usize,
 }
 
 // SAFETY: kernels write through it, whose tasks write disjoint elements.
-unsafe impl Send for Matrix {}
+unsafe impl<T> Send for Matrix<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Matrix {}
+unsafe impl<T> Sync for Matrix<T> {}
 
 impl Matrix {
     /// The matrix at `index` of an access over batch axes, then rows, then columns.
     pub fn at(memory: &Memory, (buffer, access): &(BufferId, Access), index: &Index) -> Self {
+        Matrix::seen(memory.at(*buffer), access, index)
+    }
+}
+
+impl<T: Copy> Matrix<T> {
+    /// As [`Matrix::at`], of a buffer that starts at `first`.
+    pub fn seen(first: *mut T, access: &Access, index: &Index) -> Self {
         let (outer, inner) = access.strides.split_at(index.axes);
         Matrix {
-            first: memory.at(*buffer),
+            first,
             row: inner[0],
             column: inner[1],
         }
@@ -42,7 +49,7 @@ impl Matrix {
     }
 
     /// Contiguous rows, `row` apart.
-    pub fn rows(first: *mut f32, row: usize) -> Self {
+    pub fn rows(first: *mut T, row: usize) -> Self {
         Matrix {
             first,
             row,
@@ -68,6 +75,9 @@ impl Matrix {
         self.shifted(columns * self.column)
     }
 
+    /// Elements of a cache line.
+    const LINE: usize = 64 / size_of::<T>();
+
     /// Asks for `rows` by `columns` to be brought into the cache, if they are in a few pieces.
     #[inline(always)]
     pub fn prefetch(self, [rows, columns]: [usize; 2]) {
@@ -78,8 +88,8 @@ impl Matrix {
         };
         for piece in 0..pieces {
             let first = self.first.wrapping_add(piece * stride);
-            for place in (0..length).step_by(LINE) {
-                fetch(first.wrapping_add(place));
+            for place in (0..length).step_by(Self::LINE) {
+                fetch(first.wrapping_add(place).cast());
             }
         }
     }
@@ -92,11 +102,11 @@ impl Matrix {
             (1, _) => (columns, rows, self.column),
             _ => return,
         };
-        let lines = length.div_ceil(LINE);
+        let lines = length.div_ceil(Self::LINE);
         let all = pieces * lines;
         for line in all * part / parts..all * (part + 1) / parts {
-            let place = line / lines * stride + line % lines * LINE;
-            fetch_near(self.first.wrapping_add(place));
+            let place = line / lines * stride + line % lines * Self::LINE;
+            fetch_near(self.first.wrapping_add(place).cast());
         }
     }
 
@@ -105,7 +115,13 @@ impl Matrix {
     /// # Safety
     /// The matrix is valid for reads and `target`, of contiguous rows, for writes of that size, and they do not overlap.
     #[inline(always)]
-    pub unsafe fn pack<S: Isa>(self, simd: S, [rows, columns]: [usize; 2], target: Matrix) {
+    pub unsafe fn pack_as<S: Isa, L: Load<T>>(
+        self,
+        simd: S,
+        [rows, columns]: [usize; 2],
+        target: Matrix,
+        _: L,
+    ) {
         let lanes = S::F32_LANES;
         // SAFETY: every access is of an element, or a mask's part of a vector, within `rows` and `columns`.
         unsafe {
@@ -114,10 +130,9 @@ impl Matrix {
                     let (source, target) = (self.skip_rows(row).first, target.skip_rows(row).first);
                     for column in (0..columns).step_by(lanes) {
                         let value = if columns - column >= lanes {
-                            load(simd, source.add(column))
+                            L::vector(simd, source.add(column))
                         } else {
-                            let mask = first_lanes(simd, columns - column);
-                            simd.mask_load_ptr_f32s(mask, source.add(column))
+                            L::part(simd, columns - column, source.add(column))
                         };
                         (target.add(column) as *mut S::f32s).write_unaligned(value);
                     }
@@ -128,14 +143,14 @@ impl Matrix {
                         let shape = [lanes.min(columns - column), lanes.min(rows - row)];
                         let source = self.skip_rows(row).skip_columns(column).first;
                         let place = target.skip_rows(row).skip_columns(column).first;
-                        simd.transpose(source, self.column, shape, place, target.row);
+                        L::transpose(simd, source, self.column, shape, place, target.row);
                     }
                 }
             } else {
                 for row in 0..rows {
                     let (source, target) = (self.skip_rows(row).first, target.skip_rows(row).first);
                     for column in 0..columns {
-                        *target.add(column) = *source.add(column * self.column);
+                        *target.add(column) = L::number(*source.add(column * self.column));
                     }
                     for column in columns..columns.next_multiple_of(lanes) {
                         *target.add(column) = 0.0;
@@ -143,6 +158,18 @@ impl Matrix {
                 }
             }
         }
+    }
+}
+
+impl Matrix {
+    /// As [`Matrix::pack_as`], numbers as they are.
+    ///
+    /// # Safety
+    /// As for that.
+    #[inline(always)]
+    pub unsafe fn pack<S: Isa>(self, simd: S, shape: [usize; 2], target: Matrix) {
+        // SAFETY: the caller's.
+        unsafe { self.pack_as(simd, shape, target, AsIs) }
     }
 
     /// Copies `rows` by `columns` from contiguous rows, each row multiplied by its factor.

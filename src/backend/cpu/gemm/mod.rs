@@ -3,8 +3,10 @@
 mod block;
 mod cut;
 pub(super) mod isa;
+mod load;
 pub(super) mod matrix;
 pub(super) mod scratch;
+pub(super) mod stored;
 #[cfg(test)]
 pub(super) mod testbed;
 #[cfg(test)]
@@ -12,16 +14,19 @@ mod tests;
 pub(super) mod tile;
 mod transpose;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::rows::{self, CompiledRows};
 use super::{Launch, Memory, Run};
-use crate::plan::Plan;
 use crate::plan::kernel::Gemm;
+use crate::plan::{Place, Plan};
 use block::{Block, tile_columns};
 use cut::{Problem, TileShape, piece, units};
 use isa::{Isa, Level, Make};
 use matrix::{Index, Matrix};
+use stored::{Stored, Tensor};
 
 /// The kernel `gemm` of `plan`, ready to run.
 pub fn prepare(gemm: &Gemm, plan: &Plan) -> Box<dyn Run> {
@@ -41,6 +46,9 @@ impl Make for Prepare<'_> {
         Box::new(PreparedGemm {
             simd,
             epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, self.plan)),
+            a: Tensor::new(&self.gemm.a, self.plan),
+            b: Tensor::new(&self.gemm.b, self.plan),
+            aside: matches!(self.plan.buffers[self.gemm.c.0].place, Place::Aside),
             gemm: self.gemm.clone(),
         })
     }
@@ -49,6 +57,10 @@ impl Make for Prepare<'_> {
 struct PreparedGemm<S> {
     simd: S,
     gemm: Gemm,
+    a: Tensor,
+    b: Tensor,
+    /// The product is in nobody's memory but this kernel's.
+    aside: bool,
     epilogue: Option<CompiledRows>,
 }
 
@@ -70,76 +82,129 @@ impl<S: Isa> Run for PreparedGemm<S> {
         };
         let cut = problem.cut(tile, rayon::current_num_threads());
         let area = gemm.m * gemm.n;
-        // The first part of every sum goes to `c` itself.
-        scratch::parts([(cut.parts - 1) * count * area], |[aside]| {
-            let aside = Matrix::rows(aside, gemm.n);
+        // The first part of every sum goes to `c` itself, wherever that lies.
+        let split = cut.parts > 1;
+        let sizes = [
+            if self.aside && split { area } else { 0 },
+            (cut.parts - 1) * count * area,
+        ];
+        scratch::parts(sizes, |parts| {
+            let [whole, others] = parts.map(|first| Matrix::rows(first, gemm.n));
             let tasks = count * cut.parts * cut.rows * cut.columns;
             (0..tasks).into_par_iter().for_each(|task| {
                 let (task, column) = (task / cut.columns, task % cut.columns);
                 let (task, row) = (task / cut.rows, task % cut.rows);
                 let (index, part) = (task / cut.parts, task % cut.parts);
-                let product = self.product(memory, index);
-                let rows = piece(gemm.m, cut.rows, row);
-                let columns = units(gemm.n, tile.columns, cut.columns, column);
-                let terms = piece(gemm.k, cut.parts, part);
-                let c = match part {
-                    0 => product.c,
-                    part => aside.shifted((index * (cut.parts - 1) + part - 1) * area),
-                };
-                let block = Block {
-                    a: product.a.skip_rows(rows.start).skip_columns(terms.start),
-                    b: product.b.skip_rows(terms.start).skip_columns(columns.start),
-                    c: c.skip_rows(rows.start).skip_columns(columns.start),
-                    rows: rows.len(),
-                    columns: columns.len(),
-                    k: terms.len(),
+                let task = Task {
+                    rows: piece(gemm.m, cut.rows, row),
+                    columns: units(gemm.n, tile.columns, cut.columns, column),
+                    terms: piece(gemm.k, cut.parts, part),
+                    product: self.product(memory, index, whole),
                     chunk: cut.chunk,
                     add: gemm.accumulate && part == 0,
+                    finishes: !split,
                 };
-                let finished = |chunk: std::ops::Range<usize>| {
-                    if let Some(epilogue) = self.epilogue.as_ref().filter(|_| cut.parts == 1) {
-                        let chunk = columns.start + chunk.start..columns.start + chunk.end;
-                        epilogue.run_block(memory, launch, rows.clone(), chunk);
-                    }
+                if self.aside && !split {
+                    scratch::parts([task.rows.len() * gemm.n], |[own]| {
+                        self.compute(memory, launch, &task, Matrix::rows(own, gemm.n), true);
+                    });
+                    return;
+                }
+                let c = match part {
+                    0 => task.product.c,
+                    part => others.shifted((index * (cut.parts - 1) + part - 1) * area),
                 };
-                // SAFETY: the plan's accesses lie within its buffers, no two indices of a batch share an element of `c`, and no
-                // two tasks a block.
-                unsafe { block.compute(self.simd, finished) };
+                let c = c.skip_rows(task.rows.start);
+                let c = c.skip_columns(task.columns.start);
+                self.compute(memory, launch, &task, c, false);
             });
-            if cut.parts > 1 {
-                self.add_parts(memory, cut.parts - 1, aside);
+            if split {
+                self.add_parts(memory, cut.parts - 1, whole, others);
                 if let Some(epilogue) = &self.epilogue {
-                    epilogue.run(memory, launch);
+                    epilogue.run_whole(memory, launch, whole.first);
                 }
             }
         });
     }
 }
 
+/// A block of a product, or some terms of it.
+struct Task {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    terms: Range<usize>,
+    product: Operands,
+    chunk: usize,
+    add: bool,
+    /// Nothing is added to its sums later.
+    finishes: bool,
+}
+
+impl<S: Isa> PreparedGemm<S> {
+    /// `c` is the task's block, or where it has its chunks one after another aside.
+    fn compute(&self, memory: &Memory, launch: &Launch, task: &Task, c: Matrix, aside: bool) {
+        let Task {
+            rows,
+            columns,
+            terms,
+            product,
+            ..
+        } = task;
+        let a = product.a.skip_rows(rows.start);
+        let b = product.b.skip_rows(terms.start);
+        let block = Block {
+            a: a.skip_columns(terms.start),
+            b: b.skip_columns(columns.start),
+            rounds: self.gemm.rounds,
+            c,
+            aside,
+            rows: rows.len(),
+            columns: columns.len(),
+            k: terms.len(),
+            chunk: task.chunk,
+            add: task.add,
+        };
+        let finished = |chunk: Range<usize>| {
+            if let Some(epilogue) = self.epilogue.as_ref().filter(|_| task.finishes) {
+                let chunk = columns.start + chunk.start..columns.start + chunk.end;
+                let first = c.first.wrapping_sub(rows.start * c.row + chunk.start);
+                epilogue.run_block(memory, launch, rows.clone(), chunk, first);
+            }
+        };
+        // SAFETY: the plan's accesses lie within its buffers, no two indices of a batch share an element of `c`, and no two tasks
+        // a block.
+        unsafe { block.compute(self.simd, finished) };
+    }
+}
+
 /// The operands of one index of the batch.
 struct Operands {
-    a: Matrix,
-    b: Matrix,
+    a: Stored,
+    b: Stored,
     c: Matrix,
 }
 
 impl<S: Isa> PreparedGemm<S> {
-    fn product(&self, memory: &Memory, index: usize) -> Operands {
+    /// `whole` is the product of which only the epilogue's results are kept; with one, there is no batch.
+    fn product(&self, memory: &Memory, index: usize, whole: Matrix) -> Operands {
         let index = Index::new(&self.gemm.batch, index);
         Operands {
-            a: Matrix::at(memory, &self.gemm.a, &index),
-            b: Matrix::at(memory, &self.gemm.b, &index),
-            c: Matrix::at(memory, &self.gemm.c, &index),
+            a: self.a.at(memory, &index),
+            b: self.b.at(memory, &index),
+            c: match self.aside {
+                true => whole,
+                false => Matrix::at(memory, &self.gemm.c, &index),
+            },
         }
     }
 
     /// Adds the parts of split sums to `c`, in their order.
-    fn add_parts(&self, memory: &Memory, parts: usize, aside: Matrix) {
+    fn add_parts(&self, memory: &Memory, parts: usize, whole: Matrix, aside: Matrix) {
         let Gemm { m, n, .. } = self.gemm;
         let count: usize = self.gemm.batch.iter().product();
         (0..count * m).into_par_iter().for_each(|row| {
             let (index, row) = (row / m, row % m);
-            let c = self.product(memory, index).c.skip_rows(row);
+            let c = self.product(memory, index, whole).c.skip_rows(row);
             for part in index * parts..(index + 1) * parts {
                 let from = aside.shifted((part * m + row) * n).first;
                 for column in 0..n {

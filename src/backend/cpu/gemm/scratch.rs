@@ -4,7 +4,7 @@ use super::matrix::Matrix;
 use crate::backend::cpu::tile::scratch;
 
 /// Numbers in a cache line.
-pub const LINE: usize = 16;
+const LINE: usize = 16;
 
 /// Runs `work` on parts of so many numbers each, of any content, that start at cache lines.
 pub fn parts<const N: usize, R>(sizes: [usize; N], work: impl FnOnce([*mut f32; N]) -> R) -> R {

@@ -81,6 +81,7 @@ fn product(shape: [usize; 3], batch: &[usize], layout: usize) -> (Gemm, [usize; 
         a: operand(0, m, k),
         b: operand(1, k, n),
         c: operand(2, m, n),
+        rounds: [false; 2],
         accumulate: layout >> 6 & 1 == 1,
         epilogue: None,
     };
@@ -275,7 +276,7 @@ fn throughput() {
             let (gemm, sizes) = product(shape, &[], layout);
             let mut bed = Testbed::new(&sizes, 0);
             let kernel = prepare(&gemm, &bed.plan);
-            let addresses = bed.data.iter_mut().map(|d| d.as_mut_ptr()).collect();
+            let addresses = bed.data.iter_mut().map(|d| d.as_mut_ptr().cast()).collect();
             // SAFETY: the buffers outlive the runs.
             let memory = unsafe { Memory::new(addresses) };
             let once = |_| {
@@ -290,6 +291,104 @@ fn throughput() {
                 best * 1e3,
                 flops / best / 1e9
             );
+        }
+    }
+}
+
+/// Products are exact, and summed in the same order: operands in bf16 give the bits of f32 operands that hold the same numbers, and
+/// so do operands that are rounded as they are read.
+#[test]
+fn operands_in_bf16_give_the_bits_of_rounded_ones() {
+    for (number, shape) in SHAPES.into_iter().enumerate() {
+        for layout in (0..128).filter(|layout| (layout + number) % 5 == 0) {
+            let (gemm, sizes) = product(shape, &[], layout);
+            let bed = Testbed::new(&sizes, layout as u64);
+            let mut rounded = Testbed::new(&sizes, layout as u64);
+            rounded.round(&[0, 1]);
+            let want = run(&rounded, &gemm, 2);
+            for halves in [&[0][..], &[1], &[0, 1]] {
+                let got = run(&rounded.halved(halves), &gemm, 2);
+                assert!(
+                    got[2] == want[2],
+                    "{shape:?} layout {layout:07b}, {halves:?} in bf16"
+                );
+            }
+            let rounding = Gemm {
+                rounds: [true; 2],
+                ..gemm
+            };
+            let got = run(&bed, &rounding, 2);
+            assert!(
+                got[2] == want[2],
+                "{shape:?} layout {layout:07b}, rounded while read"
+            );
+        }
+    }
+}
+
+/// A product that lies aside, of which an epilogue keeps the rounded numbers, however it is cut.
+#[test]
+fn an_epilogue_finds_a_product_that_lies_aside() {
+    use crate::ir::program::{Instr, RowOp};
+    use crate::plan::kernel::{Operand, Rows, Store};
+    for shape @ [m, n, _] in [
+        [37, 45, 67],
+        [600, 300, 300],
+        [20, 700, 40],
+        [1300, 900, 20],
+        [1, 9, 9],
+        [9, 1, 9],
+        [30, 40, 3000],
+    ] {
+        for reduces in [false, true] {
+            let (mut gemm, [a, b, c]) = product(shape, &[], 0);
+            let mut bed = Testbed::new(&[a, b, c, m * n, m], 4);
+            bed.round(&[0, 1]);
+            let plain = run(&bed, &gemm, 2);
+            let wide = || Access::plain(&[m, n]);
+            let mut code = vec![Instr {
+                op: RowOp::Bf16,
+                args: vec![0],
+            }];
+            let mut stores = vec![Store {
+                value: 1,
+                buffer: 3,
+                access: wide(),
+            }];
+            if reduces {
+                let (op, args) = (RowOp::RowMax, vec![0]);
+                code.push(Instr { op, args });
+                let strides = vec![1, 0];
+                stores.push(Store {
+                    value: 2,
+                    buffer: 4,
+                    access: Access { offset: 0, strides },
+                });
+            }
+            gemm.epilogue = Some(Rows {
+                grid: vec![m],
+                row: vec![n],
+                operands: vec![Operand::Memory(2, wide())],
+                code,
+                stores,
+            });
+            let mut aside = bed.halved(&[0, 1, 3]);
+            aside.plan.buffers[2].place = Place::Aside;
+            for threads in [1, 2, 5] {
+                let got = run(&aside, &gemm, threads);
+                assert_eq!(got[2], bed.data[2], "nothing is written to memory");
+                for (row, (product, stored)) in plain[2].chunks(n).zip(got[3].chunks(n)).enumerate()
+                {
+                    let halves: Vec<f32> = (product.iter())
+                        .map(|&x| half::bf16::from_f32(x).to_f32())
+                        .collect();
+                    assert_eq!(halves, stored, "{shape:?} on {threads} threads");
+                    if reduces {
+                        let most = product.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                        assert_eq!(got[4][row], most);
+                    }
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::code::Op;
+use crate::backend::cpu::half::rounded;
 use crate::backend::cpu::math;
 
 #[cfg(test)]
@@ -76,6 +77,7 @@ impl WithSimd for Vectors {
             Op::Sin => map!(|[a]| math::sin(s, a)),
             Op::Abs => map!(|[a]| s.abs_f32s(a)),
             Op::Erf => map!(|[a]| math::erf(s, a)),
+            Op::Bf16 => map!(|[a]| rounded(s, a)),
             Op::RowSum => apply.reduce(
                 s,
                 0.0,

@@ -25,6 +25,7 @@ pub enum Op {
     Sin,
     Abs,
     Erf,
+    Bf16,
     RowSum,
     RowMax,
 }
@@ -125,6 +126,7 @@ impl Code {
             RowOp::Sin => Op::Sin,
             RowOp::Abs => Op::Abs,
             RowOp::Erf => Op::Erf,
+            RowOp::Bf16 => Op::Bf16,
         };
         let span = span(self);
         self.push(Def::Apply(op, args), span)

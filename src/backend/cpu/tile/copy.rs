@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
+use half::bf16;
+use pulp::Arch;
+
 use super::nest::{Nest, Window};
+use crate::backend::cpu::half::{Convert, narrowed, widened};
+use crate::plan::Element::{self, Bf16, F32};
 
 /// Neighbouring axes of a nest that both sides walk evenly.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +28,8 @@ impl Loop {
 pub struct Copy {
     outer: Vec<Loop>,
     inner: Inner,
+    /// On the side that is read, and on that which is written.
+    elements: [Element; 2],
 }
 
 /// The innermost loops.
@@ -53,19 +60,45 @@ impl Copy {
         } else {
             take(&|_| true).map_or(Inner::Element, Inner::Strided)
         };
-        Copy { outer, inner }
+        Copy {
+            outer,
+            inner,
+            elements: [F32, F32],
+        }
+    }
+
+    /// Between elements of these kinds, converting them on the way.
+    pub fn between(self, from: Element, to: Element) -> Copy {
+        Copy {
+            elements: [from, to],
+            ..self
+        }
     }
 
     /// Copies the box of this window; `from` and `to` are the addresses of its first element.
     ///
     /// # Safety
     /// Every element of the box must be valid at both addresses. They may be the same element, but elements must not overlap otherwise.
-    pub unsafe fn run(&self, window: &Window, from: *const f32, to: *mut f32) {
+    pub unsafe fn run(&self, window: &Window, from: *const u8, to: *mut u8) {
+        let outer = &self.outer;
         // SAFETY: the loops stay inside the window.
-        unsafe { self.walk(&self.outer, window, from, to) }
+        unsafe {
+            match self.elements {
+                [F32, F32] => self.walk::<f32, f32>(outer, window, from.cast(), to.cast()),
+                [F32, Bf16] => self.walk::<f32, bf16>(outer, window, from.cast(), to.cast()),
+                [Bf16, F32] => self.walk::<bf16, f32>(outer, window, from.cast(), to.cast()),
+                [Bf16, Bf16] => self.walk::<bf16, bf16>(outer, window, from.cast(), to.cast()),
+            }
+        }
     }
 
-    unsafe fn walk(&self, loops: &[Loop], window: &Window, from: *const f32, to: *mut f32) {
+    unsafe fn walk<A: Becomes<B>, B: std::marker::Copy>(
+        &self,
+        loops: &[Loop],
+        window: &Window,
+        from: *const A,
+        to: *mut B,
+    ) {
         // SAFETY: each index is below the window's size along the axes of its loop.
         unsafe {
             match loops.split_first() {
@@ -75,8 +108,8 @@ impl Copy {
                     }
                 }
                 None => match &self.inner {
-                    Inner::Element => *to = *from,
-                    Inner::Run(run) => copy_run(from, to, run.count(window)),
+                    Inner::Element => *to = (*from).becomes(),
+                    Inner::Run(run) => A::run(from, to, run.count(window)),
                     Inner::Transpose(read, write) => {
                         let (rows, columns) = (read.count(window), write.count(window));
                         transpose(from, write.from, to, read.to, rows, columns);
@@ -113,8 +146,92 @@ fn loops(nest: &Nest, from: &[usize], to: &[usize]) -> Vec<Loop> {
     loops
 }
 
+/// An element that is stored as a `B`.
+trait Becomes<B>: std::marker::Copy + Default {
+    fn becomes(self) -> B;
+
+    /// Contiguous elements.
+    unsafe fn run(from: *const Self, to: *mut B, n: usize);
+}
+
+impl Becomes<f32> for f32 {
+    #[inline(always)]
+    fn becomes(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn run(from: *const f32, to: *mut f32, n: usize) {
+        // SAFETY: the caller's.
+        unsafe { copy_run(from, to, n) }
+    }
+}
+
+impl Becomes<bf16> for bf16 {
+    #[inline(always)]
+    fn becomes(self) -> bf16 {
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn run(from: *const bf16, to: *mut bf16, n: usize) {
+        // SAFETY: the caller's.
+        unsafe { copy_run(from, to, n) }
+    }
+}
+
+impl Becomes<f32> for bf16 {
+    #[inline(always)]
+    fn becomes(self) -> f32 {
+        widened(self)
+    }
+
+    #[inline(always)]
+    unsafe fn run(from: *const bf16, to: *mut f32, n: usize) {
+        // SAFETY: the caller's.
+        unsafe { convert(from, to, n, widened) }
+    }
+}
+
+impl Becomes<bf16> for f32 {
+    #[inline(always)]
+    fn becomes(self) -> bf16 {
+        narrowed(self)
+    }
+
+    #[inline(always)]
+    unsafe fn run(from: *const f32, to: *mut bf16, n: usize) {
+        // SAFETY: the caller's.
+        unsafe { convert(from, to, n, narrowed) }
+    }
+}
+
+/// Contiguous elements of one kind that become another. Short runs are not worth a dispatch.
+#[inline(always)]
+unsafe fn convert<A: std::marker::Copy, B>(
+    from: *const A,
+    to: *mut B,
+    n: usize,
+    element: impl Fn(A) -> B,
+) {
+    const SHORT: usize = 8;
+    if n >= SHORT {
+        Arch::new().dispatch(Convert {
+            from,
+            to,
+            n,
+            element,
+        });
+        return;
+    }
+    for i in 0..n {
+        // SAFETY: the caller's.
+        unsafe { *to.add(i) = element(*from.add(i)) };
+    }
+}
+
 /// Contiguous elements. Short runs are copied in place: a call would cost more.
-unsafe fn copy_run(from: *const f32, to: *mut f32, n: usize) {
+unsafe fn copy_run<T: std::marker::Copy>(from: *const T, to: *mut T, n: usize) {
     const SHORT: usize = 64;
     // SAFETY: `i + N <= n`; each piece is read before it is written, and the sides are equal or apart.
     unsafe {
@@ -124,11 +241,11 @@ unsafe fn copy_run(from: *const f32, to: *mut f32, n: usize) {
         }
         let mut i = 0;
         while i + 16 <= n {
-            copy_piece::<16>(from.add(i), to.add(i));
+            copy_piece::<16, T>(from.add(i), to.add(i));
             i += 16;
         }
         while i + 4 <= n {
-            copy_piece::<4>(from.add(i), to.add(i));
+            copy_piece::<4, T>(from.add(i), to.add(i));
             i += 4;
         }
         while i < n {
@@ -139,27 +256,33 @@ unsafe fn copy_run(from: *const f32, to: *mut f32, n: usize) {
 }
 
 #[inline(always)]
-unsafe fn copy_piece<const N: usize>(from: *const f32, to: *mut f32) {
-    // SAFETY: an array of f32 has the alignment of f32.
-    unsafe { *to.cast::<[f32; N]>() = *from.cast::<[f32; N]>() }
+unsafe fn copy_piece<const N: usize, T: std::marker::Copy>(from: *const T, to: *mut T) {
+    // SAFETY: an array has the alignment of its elements.
+    unsafe { *to.cast::<[T; N]>() = *from.cast::<[T; N]>() }
 }
 
-unsafe fn strided(from: *const f32, from_step: usize, to: *mut f32, to_step: usize, n: usize) {
+unsafe fn strided<A: Becomes<B>, B: std::marker::Copy>(
+    from: *const A,
+    from_step: usize,
+    to: *mut B,
+    to_step: usize,
+    n: usize,
+) {
     // SAFETY: the caller's.
     unsafe {
         match (from_step, to_step) {
-            (0, 1) => std::slice::from_raw_parts_mut(to, n).fill(*from),
-            (_, 1) => (0..n).for_each(|i| *to.add(i) = *from.add(i * from_step)),
-            _ => (0..n).for_each(|i| *to.add(i * to_step) = *from.add(i * from_step)),
+            (0, 1) => std::slice::from_raw_parts_mut(to, n).fill((*from).becomes()),
+            (_, 1) => (0..n).for_each(|i| *to.add(i) = (*from.add(i * from_step)).becomes()),
+            _ => (0..n).for_each(|i| *to.add(i * to_step) = (*from.add(i * from_step)).becomes()),
         }
     }
 }
 
 /// `to[r·to_step + c] = from[c·from_step + r]`, in blocks that use whole cache lines on both sides.
-unsafe fn transpose(
-    from: *const f32,
+unsafe fn transpose<A: Becomes<B>, B: std::marker::Copy>(
+    from: *const A,
     from_step: usize,
-    to: *mut f32,
+    to: *mut B,
     to_step: usize,
     rows: usize,
     columns: usize,
@@ -173,17 +296,17 @@ unsafe fn transpose(
                 let from = from.add(column * from_step + row);
                 let to = to.add(row * to_step + column);
                 if height == BLOCK && width == BLOCK {
-                    let mut block = [[0f32; BLOCK]; BLOCK];
+                    let mut block = [[A::default(); BLOCK]; BLOCK];
                     for (c, line) in block.iter_mut().enumerate() {
                         *line = *from.add(c * from_step).cast();
                     }
                     for r in 0..BLOCK {
-                        *to.add(r * to_step).cast() = block.map(|line| line[r]);
+                        *to.add(r * to_step).cast() = block.map(|line| line[r].becomes());
                     }
                 } else {
                     for r in 0..height {
                         for c in 0..width {
-                            *to.add(r * to_step + c) = *from.add(c * from_step + r);
+                            *to.add(r * to_step + c) = (*from.add(c * from_step + r)).becomes();
                         }
                     }
                 }
@@ -225,7 +348,7 @@ mod tests {
             unsafe {
                 let from = source.as_ptr().add(at(from, &window.start));
                 let to = copied.as_mut_ptr().add(at(to, &window.start));
-                copy.run(&window, from, to);
+                copy.run(&window, from.cast(), to.cast());
             }
         }
         for i in 0..dims.iter().product() {

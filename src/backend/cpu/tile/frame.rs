@@ -14,7 +14,9 @@ pub struct Frame<'a> {
     /// For each port that draws, its key and the position of the first sample.
     streams: Vec<(Key, u64)>,
     /// Working memory, constants, and the first element of the tile at each port.
-    addresses: Vec<*mut f32>,
+    addresses: Vec<*mut u8>,
+    /// Where what lies aside would have its first element.
+    pub aside: *mut f32,
     /// Rows of the tile that ran last, and elements in each.
     pub rows: usize,
     pub width: usize,
@@ -28,7 +30,7 @@ impl<'a> Frame<'a> {
         scratch: *mut f32,
     ) -> Self {
         let streams = program.ports.iter().map(|port| match &port.source {
-            Source::Buffer(_) => (Key(0), 0),
+            Source::Buffer(_) | Source::Aside => (Key(0), 0),
             Source::Stream {
                 purpose,
                 per_sample,
@@ -36,13 +38,14 @@ impl<'a> Frame<'a> {
         });
         // Constants are only ever read: no result is placed there.
         let constants = program.layout.constants.as_ptr().cast_mut();
-        let mut addresses = vec![scratch, constants];
+        let mut addresses = vec![scratch.cast(), constants.cast()];
         addresses.resize(PORTS + program.ports.len(), std::ptr::null_mut());
         Frame {
             program,
             memory,
             streams: streams.collect(),
             addresses,
+            aside: std::ptr::null_mut(),
             rows: 0,
             width: 0,
         }
@@ -55,9 +58,12 @@ impl<'a> Frame<'a> {
         self.rows = window.count(0..row);
         self.width = window.count(row..program.nest.dims.len());
         for (address, port) in self.addresses[PORTS..].iter_mut().zip(&program.ports) {
-            if let Source::Buffer(buffer) = port.source {
-                *address = (self.memory.at(buffer)).wrapping_add(port.offset_of(window));
-            }
+            let first = match port.source {
+                Source::Buffer(buffer) => self.memory.byte(buffer),
+                Source::Aside => self.aside.cast(),
+                Source::Stream { .. } => continue,
+            };
+            *address = first.wrapping_add(port.offset_of(window) * port.element.bytes());
         }
         for step in &program.layout.steps {
             // SAFETY: the plan keeps accesses inside their buffers and apart where they are written; scratch is this thread's,
@@ -92,10 +98,12 @@ impl<'a> Frame<'a> {
                     apply.run(arch);
                 }
                 Step::Gather { port, copy, to } => {
-                    copy.run(window, self.addresses[PORTS + port], self.address(to));
+                    let from = self.addresses[PORTS + port];
+                    copy.run(window, from, self.address(to).cast());
                 }
                 Step::Store { from, copy, port } => {
-                    copy.run(window, self.address(from), self.addresses[PORTS + port]);
+                    let to = self.addresses[PORTS + port];
+                    copy.run(window, self.address(from).cast(), to);
                 }
                 Step::Draw { port, draw, to } => {
                     let (key, first) = self.streams[*port];
@@ -122,6 +130,8 @@ impl<'a> Frame<'a> {
 
     #[inline]
     fn address(&self, spot: &Spot) -> *mut f32 {
-        self.addresses[spot.address].wrapping_add(spot.offset)
+        self.addresses[spot.address]
+            .cast::<f32>()
+            .wrapping_add(spot.offset)
     }
 }

@@ -24,32 +24,47 @@ use self::code::{Code, Span};
 use self::nest::{Nest, Window};
 use self::place::Layout;
 use super::{Launch, Memory};
-use crate::ir::program::{Instr, ValueId};
+use crate::ir::program::{Instr, RowOp, ValueId};
 use crate::plan::kernel::Operand;
-use crate::plan::{Access, BufferId, Plan};
+use crate::plan::{Access, BufferId, Element, Place, Plan};
 
 #[derive(Debug, Clone)]
 enum Source {
     Buffer(BufferId),
-    Stream { purpose: String, per_sample: u64 },
+    /// What lies aside, at an address that each block brings along.
+    Aside,
+    Stream {
+        purpose: String,
+        per_sample: u64,
+    },
 }
 
 /// An operand or a store: a tensor and how the nest walks it.
 #[derive(Debug, Clone)]
 struct Port {
     source: Source,
+    element: Element,
     offset: usize,
     strides: Vec<usize>,
 }
 
 impl Port {
     fn in_memory(&self) -> bool {
-        matches!(self.source, Source::Buffer(_))
+        !matches!(self.source, Source::Stream { .. })
+    }
+
+    /// Whether tiles can be computed on where they lie.
+    fn holds_floats(&self) -> bool {
+        self.in_memory() && self.element == Element::F32
     }
 
     /// Whether both are the same memory: what a kernel reads and writes has one name, as `plan::check` sees to.
     fn shares(&self, other: &Port) -> bool {
-        matches!((&self.source, &other.source), (Source::Buffer(a), Source::Buffer(b)) if a == b)
+        match (&self.source, &other.source) {
+            (Source::Buffer(a), Source::Buffer(b)) => a == b,
+            (Source::Aside, Source::Aside) => true,
+            _ => false,
+        }
     }
 
     fn offset_of(&self, window: &Window) -> usize {
@@ -81,6 +96,18 @@ impl<'a> Body<'a> {
             .collect()
     }
 
+    /// What to compute of a value that goes to memory: rounding is in the store.
+    fn unrounded(&self, value: ValueId, element: Element) -> ValueId {
+        let made = value.checked_sub(self.operands.len());
+        match made.map(|i| &self.code[i]) {
+            Some(Instr {
+                op: RowOp::Bf16,
+                args,
+            }) if element == Element::Bf16 => args[0],
+            _ => value,
+        }
+    }
+
     /// About as many elements as keep a tile's working set in the first-level cache.
     pub fn tile_budget(&self) -> usize {
         const WORKING_SET: usize = 10 * 1024;
@@ -106,7 +133,8 @@ impl Program {
         let spans: Vec<Span> = (ports.iter().take(body.operands.len()))
             .map(|port| span(&nest, &port.strides, body))
             .collect();
-        let stored = body.stores.iter().map(|store| store.0);
+        let stored = body.stores.iter().zip(&ports[body.operands.len()..]);
+        let stored = stored.map(|(store, port)| body.unrounded(store.0, port.element));
         let results: Vec<ValueId> = stored.chain(body.kept.iter().copied()).collect();
         let code = Code::new(&spans, body.row, body.code, &results);
         let layout = place::place(&nest, &ports, body.operands.len(), &code);
@@ -134,8 +162,12 @@ impl Program {
 }
 
 fn ports(strides: &[Vec<usize>], body: Body, plan: &Plan) -> Vec<Port> {
+    let in_memory = |buffer: BufferId| match plan.buffers[buffer].place {
+        Place::Aside => Source::Aside,
+        _ => Source::Buffer(buffer),
+    };
     let reads = body.operands.iter().map(|operand| match operand {
-        Operand::Memory(buffer, access) => (Source::Buffer(*buffer), access),
+        Operand::Memory(buffer, access) => (in_memory(*buffer), access),
         Operand::Draw(stream, access) => {
             let stream = &plan.streams[*stream];
             let source = Source::Stream {
@@ -145,10 +177,14 @@ fn ports(strides: &[Vec<usize>], body: Body, plan: &Plan) -> Vec<Port> {
             (source, access)
         }
     });
-    let writes = (body.stores.iter()).map(|&(_, buffer, access)| (Source::Buffer(buffer), access));
-    (reads.chain(writes).zip(strides))
-        .map(|((source, access), strides)| Port {
+    let writes = (body.stores.iter()).map(|&(_, buffer, access)| (in_memory(buffer), access));
+    let reads_of = body.operands.iter().map(Operand::buffer);
+    let buffers = reads_of.chain(body.stores.iter().map(|store| Some(store.1)));
+    let elements = buffers.map(|b| b.map_or(Element::F32, |b| plan.buffers[b].element));
+    (reads.chain(writes).zip(strides).zip(elements))
+        .map(|(((source, access), strides), element)| Port {
             source,
+            element,
             offset: access.offset,
             strides: strides.clone(),
         })

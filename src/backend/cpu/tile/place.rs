@@ -5,6 +5,7 @@ use super::code::{Code, Def, Op, Span};
 use super::copy::Copy;
 use super::draw::Draw;
 use super::nest::Nest;
+use crate::plan::Element;
 
 /// Rows shorter than this are gathered to follow each other without gaps; longer ones are worked on where they lie.
 pub const SHORT_ROW: usize = 32;
@@ -151,7 +152,8 @@ impl<'a> Placer<'a> {
                 _ => false,
             });
             let full = self.code.values[v].span == Span::Full;
-            if computed && full && even && !clobbers && self.stored[v].is_none() {
+            let floats = self.ports[port].holds_floats();
+            if computed && floats && full && even && !clobbers && self.stored[v].is_none() {
                 self.stored[v] = Some(port);
             }
         }
@@ -225,7 +227,7 @@ impl<'a> Placer<'a> {
             Span::Full => even_rows(self.nest, strides),
         };
         match in_place {
-            Some(row) if self.ports[port].in_memory() && !self.stored_over(v, port) => {
+            Some(row) if self.ports[port].holds_floats() && !self.stored_over(v, port) => {
                 (Home::Memory(port), row)
             }
             _ if self.only_copied(v, port) => (Home::Memory(port), 0),
@@ -263,6 +265,7 @@ impl<'a> Placer<'a> {
             let to = self.spot(v, Span::Full);
             self.layout.steps.push(if self.ports[port].in_memory() {
                 let copy = Copy::new(&self.once_per(span), from, &dense);
+                let copy = copy.between(self.ports[port].element, Element::F32);
                 Step::Gather { port, copy, to }
             } else {
                 let draw = Draw::new(self.nest, from, &dense);
@@ -274,15 +277,15 @@ impl<'a> Placer<'a> {
     fn results(&mut self) {
         self.load(&self.code.results);
         for (v, port) in self.targets() {
-            let from = match self.homes[v].0 {
+            let (from, element) = match self.homes[v].0 {
                 Home::Memory(home) if home == port => continue,
-                Home::Memory(home) => self.ports[home].strides.clone(),
-                _ => self.dense(self.code.values[v].span),
+                Home::Memory(home) => (self.ports[home].strides.clone(), self.ports[home].element),
+                _ => (self.dense(self.code.values[v].span), Element::F32),
             };
             let to = &self.ports[port].strides;
             let once = to[self.nest.row..].iter().all(|&s| s == 0);
             let nest = self.once_per(if once { Span::Row } else { Span::Full });
-            let copy = Copy::new(&nest, &from, to);
+            let copy = Copy::new(&nest, &from, to).between(element, self.ports[port].element);
             let from = self.spot(v, Span::Full);
             self.layout.steps.push(Step::Store { from, copy, port });
         }

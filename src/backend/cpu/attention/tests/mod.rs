@@ -4,6 +4,7 @@ use super::super::Launch;
 use super::super::gemm::isa::{Level, Make};
 use super::super::gemm::testbed::Testbed;
 use super::{backward, forward, softmax};
+use crate::plan::Element;
 use crate::plan::kernel::AttentionBackward;
 use crate::random::Key;
 use problem::{FIRST_SAMPLE, Layout, Problem, Solution};
@@ -166,6 +167,48 @@ fn any_number_of_threads_gives_the_same_bits() {
                 one == run(&bed, &backward, Level::best(), threads),
                 "{problem:?} on {threads} threads"
             );
+        }
+    }
+}
+
+/// Computed in f32 between the loads and the stores: the forward pass gives the rounded bits of one on f32 buffers of the same
+/// numbers, and so does the backward pass where it reads the same result.
+#[test]
+fn operands_in_bf16_give_the_bits_of_rounded_ones() {
+    for problem in problems() {
+        let (mut bed, backward) = problem.build();
+        let forward = &backward.forward;
+        let operands = [
+            forward.q.0,
+            forward.k.0,
+            forward.v.0,
+            backward.out_gradient.0,
+        ];
+        bed.round(&operands);
+        let results = [
+            backward.q_gradient.0,
+            backward.k_gradient.0,
+            backward.v_gradient.0,
+        ];
+        for level in Level::available() {
+            let plain = run(&bed, &backward, level, 2);
+            let half = bed.halved(&[&operands[..], &results].concat());
+            let got = run(&half, &backward, level, 2);
+            for (buffer, (plain, got)) in plain.iter().zip(&got).enumerate() {
+                let stored = half.plan.buffers[buffer].element;
+                for (place, (&plain, &got)) in plain.iter().zip(got).enumerate() {
+                    let wanted = match stored {
+                        Element::F32 => plain,
+                        Element::Bf16 => half::bf16::from_f32(plain).to_f32(),
+                    };
+                    assert_eq!(got, wanted, "{buffer} at {place}: {problem:?} on {level:?}");
+                }
+            }
+            let out = forward.out.0;
+            let rounded = run(&bed.halved(&[out]), &backward, level, 2);
+            for (&got, &plain) in rounded[out].iter().zip(&plain[out]) {
+                assert_eq!(got, half::bf16::from_f32(plain).to_f32());
+            }
         }
     }
 }

@@ -1,0 +1,100 @@
+//! To bf16 and back: written so that loops over either become vector instructions.
+
+use half::bf16;
+use pulp::{Simd, WithSimd};
+
+/// Exact.
+#[inline(always)]
+pub fn widened(x: bf16) -> f32 {
+    f32::from_bits(u32::from(x.to_bits()) << 16)
+}
+
+/// The nearest, ties to even; NaN of NaN.
+#[inline(always)]
+pub fn narrowed(x: f32) -> bf16 {
+    let bits = x.to_bits();
+    let odd = bits >> 16 & 1;
+    // Half of the last place that stays, less one where that place is even; what carries over is the next number, or infinity.
+    let rounded = bits.wrapping_add(0x7fff + odd) >> 16;
+    let quiet = bits >> 16 | 0x40;
+    bf16::from_bits(if x.is_nan() { quiet } else { rounded } as u16)
+}
+
+/// [`narrowed`], as an f32.
+#[inline(always)]
+pub fn rounded<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let bits = simd.transmute_u32s_f32s(x);
+    let upper = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(16));
+    let odd = simd.and_u32s(upper, simd.splat_u32s(1));
+    let carried = simd.add_u32s(simd.add_u32s(bits, simd.splat_u32s(0x7fff)), odd);
+    let rounded = simd.and_u32s(carried, simd.splat_u32s(0xffff_0000));
+    simd.select_f32s(
+        simd.equal_f32s(x, x),
+        simd.transmute_f32s_u32s(rounded),
+        simd.splat_f32s(f32::NAN),
+    )
+}
+
+/// Turns `n` contiguous elements into others, in vectors.
+pub struct Convert<A, B, F> {
+    pub from: *const A,
+    pub to: *mut B,
+    pub n: usize,
+    pub element: F,
+}
+
+impl<A: Copy, B, F: Fn(A) -> B> WithSimd for Convert<A, B, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for i in 0..self.n {
+            // SAFETY: whoever makes one vouches for `n` elements on both sides, which do not overlap.
+            unsafe { *self.to.add(i) = (self.element)(*self.from.add(i)) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Key;
+
+    /// Every number of sixteen bits, and numbers of 32 bits near all of their ties.
+    #[test]
+    fn conversions_are_those_of_the_standard() {
+        let arch = pulp::Arch::new();
+        let key = Key::new(5);
+        for upper in 0..=u16::MAX {
+            let exact = bf16::from_bits(upper);
+            assert_eq!(widened(exact).to_bits(), exact.to_f32().to_bits());
+            let random = key.at(u64::from(upper)).0 as u32 & 0xffff;
+            for lower in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff, random] {
+                let x = f32::from_bits(u32::from(upper) << 16 | lower);
+                let (ours, theirs) = (narrowed(x), bf16::from_f32(x));
+                let mut vector = [x; 16];
+                arch.dispatch(Rounded(&mut vector));
+                if x.is_nan() {
+                    assert!(ours.is_nan() && vector[0].is_nan() && narrowed(vector[0]).is_nan());
+                } else {
+                    assert_eq!(ours.to_bits(), theirs.to_bits(), "{x:e}");
+                    assert_eq!(vector.map(f32::to_bits), [theirs.to_f32().to_bits(); 16]);
+                }
+            }
+        }
+    }
+
+    struct Rounded<'a>(&'a mut [f32; 16]);
+
+    impl WithSimd for Rounded<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (vectors, _) = S::as_mut_simd_f32s(self.0);
+            for vector in vectors {
+                *vector = rounded(simd, *vector);
+            }
+        }
+    }
+}
