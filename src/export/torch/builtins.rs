@@ -274,7 +274,8 @@ mod tests {
         let known = signatures().map(|(signature, _)| signature.split('(').next());
         let mut known: Vec<&str> = known.flatten().collect();
         let mut sorted = rows.clone();
-        (sorted.sort_unstable(), known.sort_unstable());
+        sorted.sort_unstable();
+        known.sort_unstable();
         assert_eq!(sorted, known);
     }
 }

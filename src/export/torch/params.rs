@@ -110,7 +110,6 @@ impl<'b> Builder<'b> {
     }
 
     /// One value for each use, or where one differs between turns, a list for each.
-    #[expect(clippy::type_complexity, reason = "two shapes of the same values")]
     pub fn over_turns(
         &self,
         columns: &[Column],
