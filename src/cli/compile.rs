@@ -29,7 +29,7 @@ pub struct Arguments {
     /// Where to write the resolved recipe and the listings [default: build/<recipe name>]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Print one listing or drawing instead of the summary
+    /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
     /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep
@@ -68,6 +68,8 @@ enum Stage {
     Mermaid,
     /// Every node, for Google's Model Explorer
     Json,
+    /// The model as a PyTorch module
+    Torch,
 }
 
 #[derive(Serialize)]
@@ -143,6 +145,7 @@ impl Stage {
             Stage::Dot => export::dot(&recipe.name, &export::flow(&model()?, depth)),
             Stage::Mermaid => export::mermaid(&export::flow(&model()?, depth)),
             Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),
+            Stage::Torch => export::torch(recipe, library)?,
         })
     }
 }

@@ -44,7 +44,9 @@ impl Elaborator<'_> {
         let path = invocation.path.clone();
         let span = invocation.span.clone();
         let origin = self.rewriter.origin().clone();
+        self.trace_enter(&invocation);
         let outputs = self.nested(&span, |this| this.inside(invocation));
+        self.trace_leave();
         self.rewriter.set_origin(origin);
         outputs.map_err(|errors| {
             self.record(&path, errors);
@@ -91,6 +93,7 @@ impl Elaborator<'_> {
             return Err(Diagnostics::follows());
         }
         self.check_advice(&mut frame)?;
+        self.trace_inside(&mut frame)?;
         if let Some(listed) = listed {
             let created = self.weights[weights..].iter();
             self.instances[listed].parameters = created.map(super::Weight::len).sum();

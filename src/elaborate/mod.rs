@@ -20,6 +20,8 @@ mod require;
 mod scope;
 mod source;
 mod tensor;
+mod terms;
+pub mod trace;
 mod value;
 mod weights;
 
@@ -177,6 +179,26 @@ fn elaborated(
     })
 }
 
+/// Elaborates a model as [`elaborate`] does, and tells what each use of a graph file computes: the model's first, those of an
+/// instance behind it.
+///
+/// # Errors
+/// As [`elaborate`].
+pub fn elaborate_traced(
+    library: &Library,
+    model: &GraphRef,
+    setting: &Setting,
+) -> Result<(Elaborated, Vec<trace::Traced>)> {
+    let mut trace = Vec::new();
+    let elaborated = elaborated(library, setting, |elaborator| {
+        elaborator.trace = Some(trace::Tracer::default());
+        elaborator.model(model)?;
+        trace = elaborator.trace.take().map_or(Vec::new(), |t| t.instances);
+        Ok(())
+    })?;
+    Ok((elaborated, trace))
+}
+
 /// What is wrong with a model as a recipe writes it, before anything is called: graphs and params that do not exist, values
 /// of another type or out of range.
 pub fn check_written(library: &Library, model: &GraphRef) -> Vec<Diagnostic> {
@@ -229,6 +251,8 @@ struct Elaborator<'e> {
     used: limits::Used,
     found: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    /// Kept where somebody asks for it.
+    trace: Option<trace::Tracer>,
 }
 
 impl<'e> Elaborator<'e> {
@@ -245,6 +269,7 @@ impl<'e> Elaborator<'e> {
             used: limits::Used::default(),
             found: Vec::new(),
             warnings: Vec::new(),
+            trace: None,
         }
     }
 

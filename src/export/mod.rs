@@ -1,4 +1,4 @@
-//! A model for other programs to draw: Graphviz, Mermaid, Model Explorer.
+//! A model for other programs: to draw by Graphviz, Mermaid or Model Explorer, to run by PyTorch.
 //!
 //! Graphviz and Mermaid show parts of the model as boxes, and what flows between them; a depth says how far parts are opened.
 //! Model Explorer opens them itself, so it gets every node.
@@ -6,10 +6,12 @@
 mod dot;
 mod explorer;
 mod mermaid;
+mod torch;
 
 pub use dot::dot;
 pub use explorer::explorer;
 pub use mermaid::mermaid;
+pub use torch::torch;
 
 use crate::ir::{
     Graph, meta,

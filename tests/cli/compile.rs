@@ -222,3 +222,17 @@ fn models_are_drawn_for_other_programs() {
     let inside = |node: &serde_json::Value| node["namespace"] == "encoder/blocks/1/attn/qkv";
     assert!(nodes.len() > 100 && nodes.iter().any(inside));
 }
+
+#[test]
+fn the_model_is_printed_for_pytorch() {
+    let desk = Desk::new();
+    let text = desk.good(&["compile", "tiny", "--emit", "torch"]).out;
+    for piece in [
+        "\"\"\"Tiny, for tests.\n",
+        "from torch import nn\n",
+        "class Simmim(nn.Module):\n",
+        "images = torch.randn(2, 3, 48, 48)\n",
+    ] {
+        assert!(text.contains(piece), "no `{piece}` in\n{text}");
+    }
+}

@@ -46,6 +46,14 @@ impl Builtin {
             .expect("a signature reads `name(…)`");
         name
     }
+
+    /// The names of its arguments, without the one that takes any keywords.
+    pub fn slots(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let inner = self.signature[self.name().len()..].trim_matches(['(', ')']);
+        let names = inner.split(", ").filter(|name| !name.is_empty());
+        let plain = names.filter(|name| !name.starts_with("**"));
+        plain.map(|name| name.trim_matches(['*', '?']))
+    }
 }
 
 /// Every built-in, by group: how it is called, and what it does.
