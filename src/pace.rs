@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Pace {
     /// Floating-point operations of matrix products.
     pub flops: f64,
+    /// The same of products that read nothing but bf16.
+    pub halves: f64,
     /// Operations on single elements, as [`Work::pointwise`] counts them.
     pub pointwise: f64,
     /// The same inside attention.
@@ -66,8 +68,14 @@ impl Pace {
             (works.into_iter().sum(), seconds.into_iter().sum())
         };
         let rate = |much: u64, seconds: f64| much as f64 / seconds.max(1e-9);
-        let (gemm, gemm_seconds) = of("gemm");
-        let flops = rate(gemm.flops, gemm_seconds);
+        // The product of bf16 is the last.
+        let mut products = times.iter().filter(|t| t.label == "gemm");
+        let mut product = || {
+            products
+                .next()
+                .map_or(1.0, |t| rate(t.work.flops, t.seconds))
+        };
+        let (flops, halves) = (product(), product());
         let (attention, attention_seconds) = of("attention");
         let products = attention.flops as f64 / flops;
         // The copies come first, the pointwise sample last.
@@ -78,6 +86,7 @@ impl Pace {
         let copied: u64 = copies.iter().map(|t| t.work.bytes).sum();
         Pace {
             flops,
+            halves,
             pointwise: pointwise.map_or(flops, |t| rate(t.work.pointwise, t.seconds)),
             // Where the products alone would take all of the time, the scores are no slower than they.
             scores: rate(
@@ -94,6 +103,7 @@ impl Pace {
         const START: f64 = 5e-6;
         let Work {
             flops,
+            halves,
             pointwise,
             bytes,
         } = asked.work;
@@ -101,7 +111,8 @@ impl Pace {
             true => self.scores,
             false => self.pointwise,
         };
-        let computed = flops as f64 / self.flops + pointwise as f64 / elements;
+        let products = (flops - halves) as f64 / self.flops + halves as f64 / self.halves;
+        let computed = products + pointwise as f64 / elements;
         START + computed.max(bytes as f64 / self.bandwidth)
     }
 
@@ -121,7 +132,7 @@ const WINDOWS: usize = 64;
 const TOKENS: usize = 49;
 const HEAD: usize = 32;
 
-/// A plan of kernels whose times tell the rates: two copies, a product, attention in windows, a GELU.
+/// A plan of kernels whose times tell the rates: two copies, a product of f32 and of bf16, attention in windows, a GELU.
 pub fn samples() -> Plan {
     let mut plan = Plan {
         batch: 1,
@@ -171,6 +182,10 @@ pub fn samples() -> Plan {
         accumulate: false,
         epilogue: None,
     };
+    let of_halves = Gemm {
+        rounds: [true; 2],
+        ..product.clone()
+    };
     let all = || Access::plain(&tokens);
     let attention = Attention {
         batch: vec![WINDOWS],
@@ -191,6 +206,7 @@ pub fn samples() -> Plan {
         (rows(&[COPIED / WIDTH], sides[0], sides[1], more.clone()), 0),
         (rows(&[COPIED / WIDTH], sides[1], sides[0], more), 0),
         (Kernel::Gemm(product), 2 * ROWS * WIDTH * WIDTH),
+        (Kernel::Gemm(of_halves), 2 * ROWS * WIDTH * WIDTH),
         (
             Kernel::Attention(attention),
             4 * WINDOWS * TOKENS * TOKENS * HEAD,
@@ -242,6 +258,7 @@ mod tests {
     fn work(flops: u64, pointwise: u64, bytes: u64) -> Work {
         Work {
             flops,
+            halves: 0,
             pointwise,
             bytes,
         }
@@ -253,6 +270,14 @@ mod tests {
             time("rows", work(0, 100, 8000), 2.0),
             time("rows", work(0, 100, 8000), 2.0),
             time("gemm", work(5000, 0, 100), 0.5),
+            time(
+                "gemm",
+                Work {
+                    halves: 5000,
+                    ..work(5000, 0, 100)
+                },
+                0.25,
+            ),
             // A second for the products, another for the scores.
             time("attention", work(10_000, 300, 100), 2.0),
             time("rows", work(0, 7000, 100), 1.0),
@@ -260,6 +285,7 @@ mod tests {
         let pace = Pace::from_samples(&samples);
         let wanted = Pace {
             flops: 10_000.0,
+            halves: 20_000.0,
             pointwise: 7000.0,
             scores: 300.0,
             bandwidth: 4000.0,

@@ -45,6 +45,8 @@ pub trait Backend {
 pub struct Ceiling {
     /// Floating-point operations per second of multiply-adds (two each) on numbers in registers.
     pub flops: f64,
+    /// The same of bf16, summed in f32. Where the processor multiplies none, they count as f32.
+    pub halves: f64,
     /// Bytes per second, read and written, of a copy that no cache holds.
     pub bandwidth: f64,
 }
@@ -52,7 +54,9 @@ pub struct Ceiling {
 impl Ceiling {
     /// The least time for a kernel's products or bytes, whichever takes longer.
     pub fn seconds(&self, work: &plan::Work) -> f64 {
-        (work.flops as f64 / self.flops).max(work.bytes as f64 / self.bandwidth)
+        let whole = (work.flops - work.halves) as f64 / self.flops;
+        let halves = work.halves as f64 / self.halves;
+        (whole + halves).max(work.bytes as f64 / self.bandwidth)
     }
 }
 

@@ -328,5 +328,5 @@ fn unknown(name: &str, library: &Library) -> Failure {
         Some(near) => format!("did you mean `{near}`?"),
         None => "parts of a model are found with --recipe RECIPE; `mimc compile RECIPE --emit graph` lists them".into(),
     };
-    Failure::new("output", format!("nothing is called `{name}`"), Some(help))
+    Failure::new("name", format!("nothing is called `{name}`"), Some(help))
 }

@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             arguments.sweep.len()
         );
         return Err(Failure::new(
-            "output",
+            "sweep",
             message,
             Some("fix one with --set".into()),
         ));

@@ -86,13 +86,13 @@ fn target(name: &str) -> Result<PathBuf, Failure> {
     if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
         let message = format!("`{name}` is no name for a recipe");
         let help = "letters, digits, - and _: it becomes recipes/NAME.yaml";
-        return Err(Failure::new("file", message, Some(help.into())));
+        return Err(Failure::new("name", message, Some(help.into())));
     }
     let path = Path::new("recipes").join(format!("{name}.yaml"));
     if path.exists() {
         let message = format!("{} is there already", path.display());
         return Err(Failure::new(
-            "file",
+            "name",
             message,
             Some("give another name, or remove it".into()),
         ));
@@ -119,7 +119,7 @@ fn preset<'g>(graph: &'g GraphFile, size: &str) -> Result<&'g Preset, Failure> {
             (None, true) => "it has none; set its params in the recipe".to_owned(),
             (None, false) => format!("its presets are {}", all.join(", ")),
         };
-        Failure::new("file", message, Some(help))
+        Failure::new("name", message, Some(help))
     })
 }
 
@@ -138,7 +138,7 @@ fn encoder(base: &Recipe) -> Result<&Span, Failure> {
         Some((Value::Graph(_), span)) => Ok(span),
         _ => {
             let message = format!("the model of {} has no encoder to exchange", base.name);
-            Err(Failure::new("file", message, None))
+            Err(Failure::new("compile", message, None))
         }
     }
 }

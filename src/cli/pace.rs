@@ -4,7 +4,7 @@ use super::{build, failure::Failure};
 use mimc::{
     backend::Backend,
     pace::Pace,
-    train::{disk::RealDisk, replace::replace, step::StepError},
+    train::{disk::RealDisk, replace::replace},
 };
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
@@ -28,12 +28,10 @@ struct Machine {
     processor: String,
 }
 
-/// That of a backend, as measured before on this machine, or now. `None` where the backend does not tell.
-pub fn pace(backend: &dyn Backend) -> Result<Option<Pace>, StepError> {
-    match kept(&Machine::here(backend)) {
-        Some(pace) => Ok(Some(pace)),
-        None => backend.pace(),
-    }
+/// That of a backend, as measured before on this machine, or now. `None` where the backend does not tell, or fails: a run has other
+/// ways to find that out, and goes on without a forecast.
+pub fn pace(backend: &dyn Backend) -> Option<Pace> {
+    kept(&Machine::here(backend)).or_else(|| backend.pace().ok().flatten())
 }
 
 /// As [`pace`], and keeps it for the next time.

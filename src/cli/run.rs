@@ -99,7 +99,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
     arguments.threads.start()?;
-    let pace = pace::pace(job.backend())?;
+    let pace = pace::pace(job.backend());
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
     let batch = compiled.recipe.train.batch;
     let summary = start(&run, compiled, job.backend())?;

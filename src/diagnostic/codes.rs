@@ -101,7 +101,7 @@ pub const CODES: &[Code] = &[
 /// What else can fail: the program, its files, the data.
 #[rustfmt::skip]
 pub const FAILURES: &[Code] = &[
-    row("compile", "The micro-batch does not divide the batch, or the model has no gradient."),
+    row("compile", "The micro-batch does not divide the batch, or the model lacks what is asked of it: a gradient, an encoder to exchange."),
     row("backend", "The backend cannot run the program."),
     row("data", "The images cannot be found or read, or are too few."),
     row("schedule", "The run has no steps, or its schedule does not fit it."),
@@ -111,6 +111,8 @@ pub const FAILURES: &[Code] = &[
     row("folder", "Another process writes into the output folder, or it cannot be claimed."),
     row("memory", "The plan needs more memory than the machine or its control group grants."),
     row("threads", "The threads that compute cannot be started."),
+    row("name", "Nothing is called so, or something is already."),
+    row("sweep", "More settings are swept than a table has sides."),
     row("file", "A file of the program cannot be written or read."),
     row("output", "Standard output cannot be written."),
 ];

@@ -39,6 +39,17 @@ pub struct Plan {
     pub batch: usize,
 }
 
+impl Plan {
+    /// Whether both factors of a product hold bf16, or are rounded to it as they are read.
+    pub fn reads_halves(&self, gemm: &kernel::Gemm) -> bool {
+        let factors = [gemm.a.0, gemm.b.0].into_iter().zip(gemm.rounds);
+        let half = |buffer: BufferId| self.buffers[buffer].element == Element::Bf16;
+        factors
+            .into_iter()
+            .all(|(buffer, rounds)| rounds || half(buffer))
+    }
+}
+
 /// A kernel with where it came from.
 #[derive(Debug, Clone)]
 pub struct Scheduled {

@@ -13,6 +13,8 @@ use std::{iter::Sum, ops::Add};
 pub struct Work {
     /// Floating-point operations of matrix products and attention, a multiply-add as two.
     pub flops: u64,
+    /// Of these, the operations of products that read nothing but bf16.
+    pub halves: u64,
     /// Operations on single elements, each in multiples of what an addition takes: [`RowOp::weight`].
     pub pointwise: u64,
     /// Bytes of memory read and written, an element that is used again counted once.
@@ -86,8 +88,13 @@ impl Scheduled {
                 (UPDATE * lens(&weights), 4 * 8 * lens(&weights))
             }
         };
+        let halves = match &self.kernel {
+            Kernel::Gemm(gemm) if plan.reads_halves(gemm) => self.flops,
+            _ => 0,
+        };
         Work {
             flops: self.flops,
+            halves,
             pointwise,
             bytes,
         }
@@ -233,6 +240,7 @@ impl Work {
     pub fn times(self, runs: u64) -> Work {
         Work {
             flops: runs * self.flops,
+            halves: runs * self.halves,
             pointwise: runs * self.pointwise,
             bytes: runs * self.bytes,
         }
@@ -245,6 +253,7 @@ impl Add for Work {
     fn add(self, other: Work) -> Work {
         Work {
             flops: self.flops + other.flops,
+            halves: self.halves + other.halves,
             pointwise: self.pointwise + other.pointwise,
             bytes: self.bytes + other.bytes,
         }
@@ -329,6 +338,7 @@ mod tests {
         let plan = plan(&[m * k, k * n, m * n, n, m * n]);
         let elements = m * k + k * n + m * n + n + m * n;
         let wanted = Work {
+            halves: 0,
             flops: 210,
             pointwise: 2 * (m * n) as u64,
             bytes: 4 * elements as u64,
@@ -370,6 +380,7 @@ mod tests {
             }],
         };
         let wanted = Work {
+            halves: 0,
             flops: 0,
             pointwise: 2 * 24,
             bytes: 4 * (24 + 4 + 2 * 4),

@@ -8,8 +8,10 @@ use std::{hint::black_box, time::Instant};
 /// The best of several short runs on all threads of the current rayon pool.
 pub fn ceiling() -> Ceiling {
     let threads = rayon::current_num_threads();
+    let flops = Level::best().make(MultiplyAdds { threads });
     Ceiling {
-        flops: Level::best().make(MultiplyAdds { threads }),
+        flops,
+        halves: Level::best().make(Pairs { threads }).unwrap_or(flops),
         bandwidth: bandwidth(threads),
     }
 }
@@ -27,6 +29,9 @@ fn best(much: f64, mut run: impl FnMut()) -> f64 {
     (0..RUNS).map(rate).fold(0.0, f64::max)
 }
 
+/// Turns of the loops that do nothing else.
+const STEPS: usize = 500_000;
+
 struct MultiplyAdds {
     threads: usize,
 }
@@ -39,7 +44,6 @@ impl Make for MultiplyAdds {
     type Output = f64;
 
     fn make<S: Isa>(self, simd: S) -> f64 {
-        const STEPS: usize = 500_000;
         let flops = 2 * self.threads * STEPS * SUMS * S::F32_LANES;
         best(flops as f64, || {
             (0..self.threads)
@@ -64,6 +68,27 @@ fn multiply_adds<S: Isa>(simd: S, steps: usize) {
             black_box(sums);
         },
     );
+}
+
+struct Pairs {
+    threads: usize,
+}
+
+impl Make for Pairs {
+    /// `None` where the processor multiplies no pairs.
+    type Output = Option<f64>;
+
+    fn make<S: Isa>(self, simd: S) -> Option<f64> {
+        if !simd.multiply_pairs::<SUMS>(1) {
+            return None;
+        }
+        let flops = 4 * self.threads * STEPS * SUMS * S::F32_LANES;
+        Some(best(flops as f64, || {
+            (0..self.threads)
+                .into_par_iter()
+                .for_each(|_| _ = simd.multiply_pairs::<SUMS>(STEPS));
+        }))
+    }
 }
 
 fn bandwidth(threads: usize) -> f64 {

@@ -88,8 +88,9 @@ struct Document {
 #[derive(Serialize)]
 struct Measured {
     gflop_per_s: f64,
+    bf16_gflop_per_s: f64,
     gb_per_s: f64,
-    /// Of the multiply-adds, what the step reached, from 0 to 1.
+    /// Of the multiply-adds in the precision of the step, what it reached, from 0 to 1.
     share_of_flops: f64,
 }
 
@@ -151,8 +152,16 @@ pub fn run(arguments: &Arguments) -> Outcome {
         compile_s: round(compile_s, 3),
         ceiling: ceiling.map(|ceiling| Measured {
             gflop_per_s: round(ceiling.flops / 1e9, 1),
+            bf16_gflop_per_s: round(ceiling.halves / 1e9, 1),
             gb_per_s: round(ceiling.bandwidth / 1e9, 1),
-            share_of_flops: round(gflop_per_s * 1e9 / ceiling.flops, 3),
+            share_of_flops: round(
+                gflop_per_s * 1e9
+                    / match recipe.train.precision {
+                        Precision::F32 => ceiling.flops,
+                        Precision::Bf16 => ceiling.halves,
+                    },
+                3,
+            ),
         }),
         profile: arguments.profile.then(profile),
     };
@@ -266,8 +275,9 @@ impl Document {
         );
         let ceiling = self.ceiling.as_ref().map_or(String::new(), |ceiling| {
             format!(
-                "the machine: {} GFLOP/s of multiply-adds, {} GB/s; the step reaches {:.1} % of the multiply-adds\n",
+                "the machine: {} GFLOP/s of multiply-adds ({} of bf16), {} GB/s; the step reaches {:.1} % of the multiply-adds\n",
                 ceiling.gflop_per_s,
+                ceiling.bf16_gflop_per_s,
                 ceiling.gb_per_s,
                 100.0 * ceiling.share_of_flops
             )

@@ -191,6 +191,7 @@ mod tests {
             origin: origin.into(),
             work: Work {
                 flops: 1_000_000_000,
+                halves: 0,
                 pointwise: 0,
                 bytes: 1000,
             },
@@ -209,6 +210,7 @@ mod tests {
         ];
         let ceiling = Ceiling {
             flops: 1e10,
+            halves: 1e10,
             bandwidth: 1e9,
         };
         let profile = Profile::new(&times, 2, Some(ceiling));

@@ -7,9 +7,10 @@ use pulp::Simd;
 use super::cut::{DEPTH, piece};
 use super::isa::Isa;
 use super::matrix::Matrix;
+use super::pairs;
 use super::scratch;
 use super::stored::Stored;
-use super::tile::Product;
+use super::tile::{Product, TileFn};
 
 /// Distance of the packed rows of `a`: not one at which they fall on the same few lines of a cache.
 const ROW: usize = DEPTH + 16;
@@ -33,18 +34,48 @@ pub struct Block {
     pub add: bool,
 }
 
+/// What the packed words of 32 bits hold, with the tiles that multiply them.
+#[derive(Clone, Copy)]
+pub struct Words<S: 'static> {
+    tiles: &'static [[TileFn<S>; 2]],
+    /// Two terms in bf16 each, else an f32.
+    pairs: bool,
+}
+
+impl<S: Isa> Words<S> {
+    /// Pairs where both operands hold no more than bf16, `halves`, and the processor multiplies these.
+    pub fn new(simd: S, halves: bool) -> Self {
+        let pairs = simd.pair_tiles().filter(|_| halves);
+        Words {
+            tiles: pairs.unwrap_or(S::TILES),
+            pairs: pairs.is_some(),
+        }
+    }
+
+    /// Terms of a sum in one word.
+    fn terms(self) -> usize {
+        if self.pairs { pairs::TERMS } else { 1 }
+    }
+}
+
 impl Block {
     /// Computes the block, and calls `finished` with each range of columns as soon as all of its sums are there.
     ///
     /// # Safety
     /// The matrices are valid for their shapes, and nobody else touches the block of `c` meanwhile.
-    pub unsafe fn compute<S: Isa>(&self, simd: S, finished: impl Fn(Range<usize>)) {
+    pub unsafe fn compute<S: Isa>(
+        &self,
+        simd: S,
+        words: Words<S>,
+        finished: impl Fn(Range<usize>),
+    ) {
         if self.k == 0 && !self.add {
             // SAFETY: as the caller promises.
             unsafe { self.clear() };
         }
-        let depths = self.k.div_ceil(DEPTH);
-        let deepest = self.k.div_ceil(depths.max(1));
+        let all = self.k.div_ceil(words.terms());
+        let depths = all.div_ceil(DEPTH);
+        let deepest = all.div_ceil(depths.max(1));
         let panels = self.rows.div_ceil(S::TILES.len());
         let width = tile_columns::<S>();
         let sizes = [
@@ -61,14 +92,15 @@ impl Block {
             for first in (0..self.columns).step_by(self.chunk.max(1)) {
                 let chunk = first..self.columns.min(first + self.chunk);
                 for depth in 0..depths {
-                    let terms = piece(self.k, depths, depth);
+                    let piece = piece(all, depths, depth);
+                    let terms = piece.start * words.terms()..self.k.min(piece.end * words.terms());
                     let add = self.add || depth > 0;
                     // SAFETY: as the caller promises; the scratch is as large as what is packed.
                     unsafe {
                         if depths > 1 || first == 0 {
-                            self.pack_rows(simd, panels, terms.clone(), space.a);
+                            self.pack_rows(simd, words, panels, terms.clone(), space.a);
                         }
-                        self.columns(simd, panels, chunk.clone(), terms, add, &space);
+                        self.columns(simd, words, panels, chunk.clone(), terms, add, &space);
                     }
                 }
                 finished(chunk);
@@ -90,8 +122,16 @@ impl Block {
         self.a.runs_down()
     }
 
-    unsafe fn pack_rows<S: Isa>(&self, simd: S, panels: usize, terms: Range<usize>, to: *mut f32) {
+    unsafe fn pack_rows<S: Isa>(
+        &self,
+        simd: S,
+        words: Words<S>,
+        panels: usize,
+        terms: Range<usize>,
+        to: *mut f32,
+    ) {
         let a = self.a.skip_columns(terms.start);
+        let depth = terms.len().div_ceil(words.terms());
         simd.compiled(
             #[inline(always)]
             // SAFETY: as the caller promises.
@@ -100,13 +140,20 @@ impl Block {
                     for panel in 0..panels {
                         let rows = piece(self.rows, panels, panel);
                         let from = a.skip_rows(rows.start).transposed();
-                        let to = to.wrapping_add(panel * terms.len() * PANEL);
-                        let to = Matrix::rows(to, PANEL);
-                        from.pack(simd, [terms.len(), rows.len()], to, self.rounds[0]);
+                        let to = Matrix::rows(to.wrapping_add(panel * depth * PANEL), PANEL);
+                        let shape = [terms.len(), rows.len()];
+                        match words.pairs {
+                            true => from.pack_pairs_across(simd, shape, to),
+                            false => from.pack(simd, shape, to, self.rounds[0]),
+                        }
                     }
                 } else {
                     let to = Matrix::rows(to, ROW);
-                    a.pack(simd, [self.rows, terms.len()], to, self.rounds[0]);
+                    let shape = [self.rows, terms.len()];
+                    match words.pairs {
+                        true => a.pack_pairs_along(shape, to),
+                        false => a.pack(simd, shape, to, self.rounds[0]),
+                    }
                 }
             },
         );
@@ -122,9 +169,11 @@ impl Block {
     }
 
     /// Multiplies the packed rows with some columns, a tile's width at a time.
+    #[expect(clippy::too_many_arguments)]
     unsafe fn columns<S: Isa>(
         &self,
         simd: S,
+        words: Words<S>,
         panels: usize,
         columns: Range<usize>,
         terms: Range<usize>,
@@ -132,6 +181,7 @@ impl Block {
         space: &Space,
     ) {
         let width = tile_columns::<S>();
+        let depth = terms.len().div_ceil(words.terms());
         let b = self.b.skip_rows(terms.start);
         let before = if self.aside { columns.start } else { 0 };
         for first in columns.clone().step_by(width) {
@@ -143,23 +193,25 @@ impl Block {
                 #[inline(always)]
                 // SAFETY: as the caller promises.
                 || unsafe {
-                    let shape = [terms.len(), count];
-                    b.skip_columns(first)
-                        .pack(simd, shape, space.b, self.rounds[1])
+                    let (b, shape) = (b.skip_columns(first), [terms.len(), count]);
+                    match words.pairs {
+                        true => b.pack_pairs_across(simd, shape, space.b),
+                        false => b.pack(simd, shape, space.b, self.rounds[1]),
+                    }
                 },
             );
             for panel in 0..panels {
                 let rows = piece(self.rows, panels, panel);
                 b.skip_columns(next).prefetch_part(coming, panel, panels);
                 let product = Product {
-                    k: terms.len(),
-                    a: self.panel(&rows, panel, terms.len(), space.a),
+                    k: depth,
+                    a: self.panel(&rows, panel, depth, space.a),
                     b: space.b,
                     c: self.c.skip_rows(rows.start).skip_columns(first - before),
                     columns: count,
                     add,
                 };
-                let tile = S::TILES[rows.len() - 1][vectors - 1];
+                let tile = words.tiles[rows.len() - 1][vectors - 1];
                 // SAFETY: the operands are packed as the tile wants them, and the caller lets `c` be written.
                 unsafe {
                     if self.c.column == 1 {

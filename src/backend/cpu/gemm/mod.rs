@@ -5,6 +5,9 @@ mod cut;
 pub(super) mod isa;
 mod load;
 pub(super) mod matrix;
+#[cfg(target_arch = "x86_64")]
+mod pair_tile;
+mod pairs;
 pub(super) mod scratch;
 pub(super) mod stored;
 #[cfg(test)]
@@ -22,7 +25,7 @@ use super::rows::{self, CompiledRows};
 use super::{Launch, Memory, Run};
 use crate::plan::kernel::Gemm;
 use crate::plan::{Place, Plan};
-use block::{Block, tile_columns};
+use block::{Block, Words, tile_columns};
 use cut::{Problem, TileShape, piece, units};
 use isa::{Isa, Level, Make};
 use matrix::{Index, Matrix};
@@ -45,6 +48,7 @@ impl Make for Prepare<'_> {
         let epilogue = self.gemm.epilogue.as_ref();
         Box::new(PreparedGemm {
             simd,
+            words: Words::new(simd, self.plan.reads_halves(self.gemm)),
             epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, self.plan)),
             a: Tensor::new(&self.gemm.a, self.plan),
             b: Tensor::new(&self.gemm.b, self.plan),
@@ -54,8 +58,9 @@ impl Make for Prepare<'_> {
     }
 }
 
-struct PreparedGemm<S> {
+struct PreparedGemm<S: 'static> {
     simd: S,
+    words: Words<S>,
     gemm: Gemm,
     a: Tensor,
     b: Tensor,
@@ -173,7 +178,7 @@ impl<S: Isa> PreparedGemm<S> {
         };
         // SAFETY: the plan's accesses lie within its buffers, no two indices of a batch share an element of `c`, and no two tasks
         // a block.
-        unsafe { block.compute(self.simd, finished) };
+        unsafe { block.compute(self.simd, self.words, finished) };
     }
 }
 

@@ -70,8 +70,9 @@ fn sum<S: Simd, const ROWS: usize, const VECTORS: usize>(
     sums
 }
 
+/// Writes the sums of a tile, or adds them.
 #[inline(always)]
-fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
     product: &Product,
     sums: &[[S::f32s; VECTORS]; ROWS],
