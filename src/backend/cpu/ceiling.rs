@@ -79,14 +79,12 @@ impl Make for Pairs {
     type Output = Option<f64>;
 
     fn make<S: Isa>(self, simd: S) -> Option<f64> {
-        if !simd.multiply_pairs::<SUMS>(1) {
-            return None;
-        }
-        let flops = 4 * self.threads * STEPS * SUMS * S::F32_LANES;
+        let multiply_adds = simd.pairs()?.multiply_adds;
+        let flops = 2 * self.threads * multiply_adds(STEPS);
         Some(best(flops as f64, || {
             (0..self.threads)
                 .into_par_iter()
-                .for_each(|_| _ = simd.multiply_pairs::<SUMS>(STEPS));
+                .for_each(|_| _ = multiply_adds(STEPS));
         }))
     }
 }

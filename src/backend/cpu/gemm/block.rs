@@ -5,9 +5,8 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::cut::{DEPTH, piece};
-use super::isa::Isa;
+use super::isa::{Isa, Pairs};
 use super::matrix::Matrix;
-use super::pairs;
 use super::scratch;
 use super::stored::Stored;
 use super::tile::{Product, TileFn};
@@ -34,27 +33,27 @@ pub struct Block {
     pub add: bool,
 }
 
-/// What the packed words of 32 bits hold, with the tiles that multiply them.
+/// What the packed words of 32 bits hold: an f32, or two terms in bf16.
 #[derive(Clone, Copy)]
 pub struct Words<S: 'static> {
-    tiles: &'static [[TileFn<S>; 2]],
-    /// Two terms in bf16 each, else an f32.
-    pairs: bool,
+    pairs: Option<Pairs<S>>,
 }
 
 impl<S: Isa> Words<S> {
     /// Pairs where both operands hold no more than bf16, `halves`, and the processor multiplies these.
     pub fn new(simd: S, halves: bool) -> Self {
-        let pairs = simd.pair_tiles().filter(|_| halves);
         Words {
-            tiles: pairs.unwrap_or(S::TILES),
-            pairs: pairs.is_some(),
+            pairs: simd.pairs().filter(|_| halves),
         }
     }
 
     /// Terms of a sum in one word.
     fn terms(self) -> usize {
-        if self.pairs { pairs::TERMS } else { 1 }
+        if self.pairs.is_some() { 2 } else { 1 }
+    }
+
+    fn tiles(self) -> &'static [[TileFn<S>; 2]] {
+        self.pairs.map_or(S::TILES, |pairs| pairs.tiles)
     }
 }
 
@@ -143,16 +142,16 @@ impl Block {
                         let to = Matrix::rows(to.wrapping_add(panel * depth * PANEL), PANEL);
                         let shape = [terms.len(), rows.len()];
                         match words.pairs {
-                            true => from.pack_pairs_across(simd, shape, to),
-                            false => from.pack(simd, shape, to, self.rounds[0]),
+                            Some(pairs) => (pairs.pack_across)(from, shape, to),
+                            None => from.pack(simd, shape, to, self.rounds[0]),
                         }
                     }
                 } else {
                     let to = Matrix::rows(to, ROW);
                     let shape = [self.rows, terms.len()];
                     match words.pairs {
-                        true => a.pack_pairs_along(shape, to),
-                        false => a.pack(simd, shape, to, self.rounds[0]),
+                        Some(pairs) => (pairs.pack_along)(a, shape, to),
+                        None => a.pack(simd, shape, to, self.rounds[0]),
                     }
                 }
             },
@@ -195,8 +194,8 @@ impl Block {
                 || unsafe {
                     let (b, shape) = (b.skip_columns(first), [terms.len(), count]);
                     match words.pairs {
-                        true => b.pack_pairs_across(simd, shape, space.b),
-                        false => b.pack(simd, shape, space.b, self.rounds[1]),
+                        Some(pairs) => (pairs.pack_across)(b, shape, space.b),
+                        None => b.pack(simd, shape, space.b, self.rounds[1]),
                     }
                 },
             );
@@ -211,7 +210,7 @@ impl Block {
                     columns: count,
                     add,
                 };
-                let tile = words.tiles[rows.len() - 1][vectors - 1];
+                let tile = words.tiles()[rows.len() - 1][vectors - 1];
                 // SAFETY: the operands are packed as the tile wants them, and the caller lets `c` be written.
                 unsafe {
                     if self.c.column == 1 {

@@ -2,8 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-#[cfg(target_arch = "x86_64")]
-use super::pair_tile;
+use super::matrix::Matrix;
+use super::stored::Stored;
 use super::tile::{self, TileFn};
 
 /// An instruction set with its register tiles.
@@ -11,14 +11,9 @@ pub trait Isa: Simd {
     /// `TILES[rows - 1][vectors - 1]`: products of so many rows by so many vectors that stay in registers.
     const TILES: &'static [[TileFn<Self>; 2]];
 
-    /// As [`Isa::TILES`], over words of two bf16 each, where the processor multiplies these.
-    fn pair_tiles(self) -> Option<&'static [[TileFn<Self>; 2]]> {
+    /// How bf16 are multiplied as such, where the processor does so.
+    fn pairs(self) -> Option<Pairs<Self>> {
         None
-    }
-
-    /// As many multiply-adds of pairs as `steps` times `SUMS` vectors have, on registers; false where the processor has none.
-    fn multiply_pairs<const SUMS: usize>(self, _steps: usize) -> bool {
-        false
     }
 
     /// Runs `work` compiled for this instruction set, as far as it is inlined.
@@ -56,6 +51,22 @@ pub trait Isa: Simd {
     }
 }
 
+/// Products of bf16 whose packed words of 32 bits hold two neighbouring terms of a sum.
+#[derive(Clone, Copy)]
+pub struct Pairs<S: 'static> {
+    /// As [`Isa::TILES`], over words.
+    pub tiles: &'static [[TileFn<S>; 2]],
+    /// Packs a matrix whose terms lie along rows.
+    pub pack_along: Pack,
+    /// Packs a matrix whose terms lie along columns, two rows to one of whole vectors of words.
+    pub pack_across: Pack,
+    /// Does nothing but multiply on registers, so many times over; returns how many multiply-adds that were.
+    pub multiply_adds: fn(usize) -> usize,
+}
+
+/// From a matrix of so many rows and columns to contiguous rows of words.
+pub type Pack = unsafe fn(Stored, [usize; 2], Matrix);
+
 struct Work<F>(F);
 
 impl<R, F: FnOnce() -> R> WithSimd for Work<F> {
@@ -69,9 +80,6 @@ impl<R, F: FnOnce() -> R> WithSimd for Work<F> {
 
 /// The tiles of an instruction set: each count of rows with one and two vectors.
 macro_rules! tiles {
-    (pairs; $($rows:literal)*) => {
-        &[$([pair_tile::tile::<$rows, 1>, pair_tile::tile::<$rows, 2>]),*]
-    };
     ($isa:ty; $($rows:literal)*) => {
         &[$([tile::tile::<$isa, $rows, 1>, tile::tile::<$isa, $rows, 2>]),*]
     };
@@ -94,18 +102,8 @@ impl Isa for pulp::x86::V4 {
     const TILES: &'static [[TileFn<Self>; 2]] =
         tiles!(pulp::x86::V4; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 
-    fn pair_tiles(self) -> Option<&'static [[TileFn<Self>; 2]]> {
-        const TILES: &[[TileFn<pulp::x86::V4>; 2]] =
-            tiles!(pairs; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
-        pair_tile::available().then_some(TILES)
-    }
-
-    fn multiply_pairs<const SUMS: usize>(self, steps: usize) -> bool {
-        if pair_tile::available() {
-            // SAFETY: the processor has the instructions.
-            unsafe { pair_tile::multiply_adds::<SUMS>(steps) };
-        }
-        pair_tile::available()
+    fn pairs(self) -> Option<Pairs<Self>> {
+        super::pairs::pairs()
     }
 
     #[inline(always)]

@@ -11,9 +11,6 @@ use crate::backend::cpu::half::{narrowed, rounded, widened};
 pub trait Load<T> {
     fn number(element: T) -> f32;
 
-    /// The bf16 that the number is, or is rounded to.
-    fn half(element: T) -> bf16;
-
     /// # Safety
     /// A whole vector of elements can be read at `place`.
     unsafe fn vector<S: Isa>(simd: S, place: *const T) -> S::f32s;
@@ -55,26 +52,18 @@ pub trait Load<T> {
 }
 
 /// Numbers as they are.
-#[derive(Clone, Copy)]
 pub struct AsIs;
 
 /// Numbers of which only what bf16 has is taken.
-#[derive(Clone, Copy)]
 pub struct Rounded;
 
 /// Numbers stored as bf16.
-#[derive(Clone, Copy)]
 pub struct Widened;
 
 impl Load<f32> for AsIs {
     #[inline(always)]
     fn number(element: f32) -> f32 {
         element
-    }
-
-    #[inline(always)]
-    fn half(element: f32) -> bf16 {
-        narrowed(element)
     }
 
     #[inline(always)]
@@ -110,11 +99,6 @@ impl Load<f32> for Rounded {
     }
 
     #[inline(always)]
-    fn half(element: f32) -> bf16 {
-        narrowed(element)
-    }
-
-    #[inline(always)]
     unsafe fn vector<S: Isa>(simd: S, place: *const f32) -> S::f32s {
         // SAFETY: the caller's.
         unsafe { rounded(simd, load(simd, place)) }
@@ -131,11 +115,6 @@ impl Load<bf16> for Widened {
     #[inline(always)]
     fn number(element: bf16) -> f32 {
         widened(element)
-    }
-
-    #[inline(always)]
-    fn half(element: bf16) -> bf16 {
-        element
     }
 
     #[inline(always)]

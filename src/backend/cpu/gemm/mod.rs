@@ -6,7 +6,6 @@ pub(super) mod isa;
 mod load;
 pub(super) mod matrix;
 #[cfg(target_arch = "x86_64")]
-mod pair_tile;
 mod pairs;
 pub(super) mod scratch;
 pub(super) mod stored;

@@ -110,36 +110,6 @@ impl Stored {
         }
     }
 
-    /// See [`Matrix::pack_pairs_along`].
-    ///
-    /// # Safety
-    /// As for that.
-    #[inline(always)]
-    pub unsafe fn pack_pairs_along(self, shape: [usize; 2], target: Matrix) {
-        // SAFETY: the caller's.
-        unsafe {
-            match self {
-                Stored::F32(matrix) => matrix.pack_pairs_along(shape, target, Rounded),
-                Stored::Bf16(matrix) => matrix.pack_pairs_along(shape, target, Widened),
-            }
-        }
-    }
-
-    /// See [`Matrix::pack_pairs_across`].
-    ///
-    /// # Safety
-    /// As for that.
-    #[inline(always)]
-    pub unsafe fn pack_pairs_across<S: Isa>(self, simd: S, shape: [usize; 2], target: Matrix) {
-        // SAFETY: the caller's.
-        unsafe {
-            match self {
-                Stored::F32(matrix) => matrix.pack_pairs_across(simd, shape, target, Rounded),
-                Stored::Bf16(matrix) => matrix.pack_pairs_across(simd, shape, target, Widened),
-            }
-        }
-    }
-
     /// See [`Matrix::unpack`].
     ///
     /// # Safety

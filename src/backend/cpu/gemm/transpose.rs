@@ -36,7 +36,7 @@ pub unsafe fn transpose16(
 /// Pairs of rows, then of pairs, are interleaved within 128-bit lanes; then the lanes are dealt out, twice.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(lines: [__m512; 16]) -> [__m512; 16] {
+pub fn transposed(lines: [__m512; 16]) -> [__m512; 16] {
     let mut pairs = lines;
     for i in (0..16).step_by(2) {
         pairs[i] = _mm512_unpacklo_ps(lines[i], lines[i + 1]);

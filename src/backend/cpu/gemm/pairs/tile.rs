@@ -1,19 +1,14 @@
-//! The innermost product over words of two bf16, by the instructions of AVX-512 BF16.
+//! The innermost product over words.
 
 use std::arch::x86_64::*;
-use std::hint::black_box;
-use std::mem::{transmute, transmute_copy};
+use std::mem::transmute_copy;
 
 use pulp::x86::V4;
 
-use super::tile::{Product, store};
+use super::super::tile::{Product, store};
+use super::bf16s;
 
-/// Whether the processor has AVX-512 BF16; what else is used here has every processor with that.
-pub fn available() -> bool {
-    is_x86_feature_detected!("avx512bf16") && V4::is_available()
-}
-
-/// As [`super::tile::tile`]; `k` counts words, each of two neighbouring terms. Numbers below the normal ones count as zero.
+/// As [`super::super::tile::tile`]; `k` counts words.
 ///
 /// # Safety
 /// As for that, and the processor has AVX-512 BF16.
@@ -59,37 +54,13 @@ unsafe fn sum<const ROWS: usize, const VECTORS: usize>(
         for (row, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `a` holds `ROWS` rows of `k` elements.
             let left = unsafe { *a[row / 4].add(row % 4 * product.a.row).cast::<i32>() };
-            let left = pairs(_mm512_set1_epi32(left));
+            let left = bf16s(_mm512_set1_epi32(left));
             for (sum, right) in sums.iter_mut().zip(right) {
-                *sum = _mm512_dpbf16_ps(*sum, left, pairs(right));
+                *sum = _mm512_dpbf16_ps(*sum, left, bf16s(right));
             }
         }
         a = a.map(|a| a.wrapping_add(product.a.column));
         b = b.wrapping_add(product.b.row);
     }
     sums
-}
-
-/// Multiply-adds on registers, to see how fast they are.
-///
-/// # Safety
-/// The processor has AVX-512 BF16.
-#[target_feature(enable = "avx512f,avx512bf16")]
-pub unsafe fn multiply_adds<const SUMS: usize>(steps: usize) {
-    // Two halves of 1.0 each.
-    let factor = black_box(pairs(_mm512_set1_epi32(0x3f80_3f80)));
-    let mut sums = [_mm512_setzero_ps(); SUMS];
-    for _ in 0..steps {
-        for sum in &mut sums {
-            *sum = _mm512_dpbf16_ps(*sum, factor, factor);
-        }
-    }
-    black_box(sums);
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn pairs(bits: __m512i) -> __m512bh {
-    // SAFETY: both are 512 bits of any content.
-    unsafe { transmute(bits) }
 }

@@ -1,0 +1,61 @@
+//! Products of bf16 by the instructions of AVX-512 BF16: packed words of 32 bits hold two neighbouring terms of a sum, the earlier in
+//! the lower half. Numbers below the normal ones count as zero.
+
+mod pack;
+mod tile;
+
+use std::arch::x86_64::*;
+use std::hint::black_box;
+use std::mem::transmute;
+
+use pulp::x86::V4;
+
+use super::isa::Pairs;
+use super::tile::TileFn;
+
+/// Each count of rows with one and two vectors.
+macro_rules! tiles {
+    ($($rows:literal)*) => {
+        &[$([tile::tile::<$rows, 1>, tile::tile::<$rows, 2>]),*]
+    };
+}
+
+const TILES: &[[TileFn<V4>; 2]] = tiles!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+
+/// `None` where the processor lacks the instructions.
+pub fn pairs() -> Option<Pairs<V4>> {
+    is_x86_feature_detected!("avx512bf16").then_some(Pairs {
+        tiles: TILES,
+        pack_along: pack::along,
+        pack_across: pack::across,
+        multiply_adds,
+    })
+}
+
+/// Sums of [`multiply_adds`] that do not wait for one another.
+const SUMS: usize = 12;
+
+fn multiply_adds(steps: usize) -> usize {
+    // SAFETY: the table is of a processor that has the instructions.
+    unsafe { on_registers(steps) };
+    steps * SUMS * 32
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn on_registers(steps: usize) {
+    let ones = black_box(bf16s(_mm512_set1_epi32(0x3f80_3f80)));
+    let mut sums = [_mm512_setzero_ps(); SUMS];
+    for _ in 0..steps {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, ones, ones);
+        }
+    }
+    black_box(sums);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn bf16s(bits: __m512i) -> __m512bh {
+    // SAFETY: both are 512 bits of any content.
+    unsafe { transmute(bits) }
+}
