@@ -35,6 +35,82 @@ pub fn rounded<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     )
 }
 
+/// [`narrowed`] of `n` contiguous numbers. Where the processor has an instruction for it, numbers below the normal ones become zero.
+///
+/// # Safety
+/// So many elements can be read and written; the two runs do not overlap.
+pub unsafe fn narrow(from: *const f32, to: *mut bf16, n: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bf16") {
+        // SAFETY: the caller's; the processor has the instructions.
+        return unsafe { instructions::narrow(from, to, n) };
+    }
+    pulp::Arch::new().dispatch(Convert {
+        from,
+        to,
+        n,
+        element: narrowed,
+    });
+}
+
+/// As [`narrow`], as f32; the runs may be the same.
+///
+/// # Safety
+/// As for that.
+pub unsafe fn round(from: *const f32, to: *mut f32, n: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bf16") {
+        // SAFETY: the caller's; the processor has the instructions.
+        return unsafe { instructions::round(from, to, n) };
+    }
+    let element = |x| widened(narrowed(x));
+    pulp::Arch::new().dispatch(Convert {
+        from,
+        to,
+        n,
+        element,
+    });
+}
+
+#[cfg(target_arch = "x86_64")]
+mod instructions {
+    use half::bf16;
+    use std::arch::x86_64::*;
+    use std::mem::transmute;
+
+    const LANES: usize = 16;
+
+    /// # Safety
+    /// As [`super::narrow`], and the processor has the instructions.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub unsafe fn narrow(from: *const f32, to: *mut bf16, n: usize) {
+        for i in (0..n).step_by(LANES) {
+            let mask = ((1u32 << LANES.min(n - i)) - 1) as __mmask16;
+            // SAFETY: the mask reads and writes no more than `n` elements; the transmuted are 256 bits.
+            unsafe {
+                let halves = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from.add(i)));
+                _mm256_mask_storeu_epi16(to.add(i).cast(), mask, transmute(halves));
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`super::round`], and the processor has the instructions.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub unsafe fn round(from: *const f32, to: *mut f32, n: usize) {
+        for i in (0..n).step_by(LANES) {
+            let mask = ((1u32 << LANES.min(n - i)) - 1) as __mmask16;
+            // SAFETY: as above.
+            unsafe {
+                let halves = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from.add(i)));
+                let words = _mm512_cvtepu16_epi32(transmute::<__m256bh, __m256i>(halves));
+                let rounded = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words));
+                _mm512_mask_storeu_ps(to.add(i), mask, rounded);
+            }
+        }
+    }
+}
+
 /// Turns `n` contiguous elements into others, in vectors.
 pub struct Convert<A, B, F> {
     pub from: *const A,
@@ -84,6 +160,14 @@ mod tests {
                 } else {
                     assert_eq!(ours.to_bits(), theirs.to_bits(), "{x:e}");
                     assert_eq!(vector.map(f32::to_bits), [theirs.to_f32().to_bits(); 16]);
+                    let (mut halves, mut rounded) = ([bf16::ZERO; 19], [0.0; 19]);
+                    // SAFETY: all are as long.
+                    unsafe {
+                        narrow([x; 19].as_ptr(), halves.as_mut_ptr(), 19);
+                        round([x; 19].as_ptr(), rounded.as_mut_ptr(), 19);
+                    }
+                    assert_eq!(rounded, halves.map(bf16::to_f32));
+                    assert!(halves == [theirs; 19] || x.is_subnormal() && rounded == [0.0; 19]);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::code::Op;
-use crate::backend::cpu::half::rounded;
+use crate::backend::cpu::half::round;
 use crate::backend::cpu::math;
 
 #[cfg(test)]
@@ -77,7 +77,7 @@ impl WithSimd for Vectors {
             Op::Sin => map!(|[a]| math::sin(s, a)),
             Op::Abs => map!(|[a]| s.abs_f32s(a)),
             Op::Erf => map!(|[a]| math::erf(s, a)),
-            Op::Bf16 => map!(|[a]| rounded(s, a)),
+            Op::Bf16 => apply.round(),
             Op::RowSum => apply.reduce(
                 s,
                 0.0,
@@ -100,6 +100,17 @@ impl WithSimd for Vectors {
 }
 
 impl Apply {
+    /// To what bf16 has, row by row.
+    fn round(&self) {
+        let (rows, width) = self.flattened::<1>();
+        for i in 0..rows {
+            let from = self.args[0].at.wrapping_add(i * self.args[0].row);
+            let to = self.out.wrapping_add(i * self.out_row);
+            // SAFETY: a row of the argument, which varies along it, and of the result, each of `width` elements.
+            unsafe { round(from, to, width) };
+        }
+    }
+
     #[inline(always)]
     fn map<S: Simd, const N: usize>(&self, simd: S, f: impl Fn([S::f32s; N]) -> S::f32s) {
         let (rows, width) = self.flattened::<N>();

@@ -6,7 +6,7 @@ use half::bf16;
 use pulp::Arch;
 
 use super::nest::{Nest, Window};
-use crate::backend::cpu::half::{Convert, narrowed, widened};
+use crate::backend::cpu::half::{Convert, narrow, narrowed, widened};
 use crate::plan::Element::{self, Bf16, F32};
 
 /// Neighbouring axes of a nest that both sides walk evenly.
@@ -189,7 +189,17 @@ impl Becomes<f32> for bf16 {
     #[inline(always)]
     unsafe fn run(from: *const bf16, to: *mut f32, n: usize) {
         // SAFETY: the caller's.
-        unsafe { convert(from, to, n, widened) }
+        unsafe {
+            if n < SHORT {
+                return (0..n).for_each(|i| *to.add(i) = widened(*from.add(i)));
+            }
+            Arch::new().dispatch(Convert {
+                from,
+                to,
+                n,
+                element: widened,
+            });
+        }
     }
 }
 
@@ -202,33 +212,17 @@ impl Becomes<bf16> for f32 {
     #[inline(always)]
     unsafe fn run(from: *const f32, to: *mut bf16, n: usize) {
         // SAFETY: the caller's.
-        unsafe { convert(from, to, n, narrowed) }
+        unsafe {
+            match n < SHORT {
+                true => (0..n).for_each(|i| *to.add(i) = narrowed(*from.add(i))),
+                false => narrow(from, to, n),
+            }
+        }
     }
 }
 
-/// Contiguous elements of one kind that become another. Short runs are not worth a dispatch.
-#[inline(always)]
-unsafe fn convert<A: std::marker::Copy, B>(
-    from: *const A,
-    to: *mut B,
-    n: usize,
-    element: impl Fn(A) -> B,
-) {
-    const SHORT: usize = 8;
-    if n >= SHORT {
-        Arch::new().dispatch(Convert {
-            from,
-            to,
-            n,
-            element,
-        });
-        return;
-    }
-    for i in 0..n {
-        // SAFETY: the caller's.
-        unsafe { *to.add(i) = element(*from.add(i)) };
-    }
-}
+/// Shorter runs are not worth a dispatch when elements of one kind become another.
+const SHORT: usize = 8;
 
 /// Contiguous elements. Short runs are copied in place: a call would cost more.
 unsafe fn copy_run<T: std::marker::Copy>(from: *const T, to: *mut T, n: usize) {
