@@ -270,7 +270,7 @@ impl Summary {
             // What is not said is f32 throughout.
             Precision::F32 => "",
             Precision::Bf16 => {
-                "bf16: activations stored in bf16, sums and products computed in f32"
+                "bf16: activations stored and products read in bf16, sums and weights in f32"
             }
         };
         let facts = [
