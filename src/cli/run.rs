@@ -74,6 +74,7 @@ const PICTURED: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(arguments: Arguments) -> Outcome {
+    arguments.threads.start()?;
     let (mut job, mut last) = choose(&arguments)?;
     let mut recipe = load(&job, &mut last)?;
     if let Some(folder) = &arguments.data {
@@ -98,7 +99,6 @@ pub fn run(arguments: Arguments) -> Outcome {
         steps: arguments.steps,
         ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
-    arguments.threads.start()?;
     let pace = pace::pace(job.backend())?;
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
     let batch = compiled.recipe.train.batch;
@@ -172,9 +172,8 @@ fn compiled(
     recipe: Recipe,
     differs: bool,
 ) -> Result<Compiled, Failure> {
-    let mut compiled = job.compile(recipe, last.is_some())?;
-    let listings = compiled.program.listings.take();
-    if let (Some(last), Some(listings)) = (last, listings) {
+    let compiled = job.compile(recipe, last.is_some())?;
+    if let Some(last) = last {
         let changed = last.changed(&compiled);
         if !changed.is_empty() {
             let changed = changed.join(", ");
@@ -182,7 +181,7 @@ fn compiled(
                 "compiled anew, for these have changed since: {changed}"
             ));
             if !differs && *job == last.job {
-                build::write(job, &compiled, &listings, &last.folder)?;
+                build::write(job, &compiled, &last.folder, None)?;
             }
         }
     }

@@ -27,16 +27,31 @@ fn a_summary_is_printed_and_the_listings_are_written() {
         "4 images at once",
         "behind fusion",
         "generated images",
-        "build/tiny: recipe.yaml, graph.txt, gradient.txt, fused.txt, plan.txt",
+        "build/tiny: recipe.yaml, graph.txt, gradient.txt, fused.txt, plan.txt, report.html",
+        "look at   build/tiny/report.html",
     ] {
         assert!(text.contains(piece), "no `{piece}` in\n{text}");
     }
-    assert!(text.lines().count() < 30, "{text}");
-    assert_eq!(desk.list("build/tiny"), FILES);
+    assert!(text.lines().count() < 31, "{text}");
+    let mut files = desk.list("build/tiny");
+    files.retain(|file| file != "report.html");
+    assert_eq!(files, FILES);
+    assert!(desk.read("build/tiny/report.html").contains("<title>tiny · mimc</title>"));
     assert!(
         desk.read("build/tiny/graph.txt")
             .contains("encoder.blocks.0.attn.qkv")
     );
+}
+
+#[test]
+fn the_report_can_go_elsewhere() {
+    let desk = Desk::new();
+    let said = desk.good(&["compile", "tiny", "--report", "pages/a.html"]);
+    assert!(said.out.contains("look at   pages/a.html"), "{}", said.out);
+    assert!(desk.read("pages/a.html").ends_with("</html>"));
+    assert_eq!(desk.list("build/tiny"), FILES);
+    let json = desk.good(&["compile", "tiny", "--json"]).json();
+    assert_eq!(json["report"], "build/tiny/report.html");
 }
 
 #[test]
