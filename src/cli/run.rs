@@ -4,6 +4,7 @@ use super::{
     Outcome,
     arguments::{self, BackendArgument, Sets, Threads},
     board::Board,
+    chronicle::Chronicle,
     build::{self, Last},
     failure::Failure,
     job::{Compiled, Job, origin},
@@ -101,8 +102,9 @@ pub fn run(arguments: Arguments) -> Outcome {
     };
     let pace = pace::pace(job.backend())?;
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
+    let kinds = pace.map_or(Vec::new(), |pace| compiled.program.seconds_by_kind(&pace));
     let batch = compiled.recipe.train.batch;
-    let summary = start(&run, compiled, job.backend())?;
+    let summary = start(&run, compiled, job.backend(), kinds)?;
     screen::print(told(&summary, &run, batch, foretold))?;
     Ok(ExitCode::from(if summary.interrupted {
         STOPPED
@@ -194,7 +196,12 @@ fn micro_batch_of(output: &Output) -> Option<usize> {
     Some(checkpoint.state().micro_batch)
 }
 
-fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary, Failure> {
+fn start(
+    run: &Run,
+    compiled: Compiled,
+    backend: &'static dyn Backend,
+    foretold: Vec<(String, f64)>,
+) -> Result<Summary, Failure> {
     compiled.program.check_fed()?;
     let few = PICTURED.min(compiled.program.micro_batch);
     let forward = compile_forward(&compiled.recipe, &compiled.library, few)?;
@@ -216,14 +223,18 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
     }
     let progress = Progress::stderr(recipe.train.log_every);
-    let mut observers = (progress, Board::new(run.output.board()));
+    let board = Board::new(run.output.board());
+    let chronicle = Chronicle::new(run, recipe.doc.clone(), backend.name(), foretold);
+    let mut observers = ((progress, board), chronicle);
     let mut trainer = Trainer::new(run, &mut *training)
         .stop(&stop)
         .observer(&mut observers);
     if let Some(program) = &mut pictures {
         trainer = trainer.pictures(&mut **program);
     }
-    Ok(trainer.train()?)
+    let trained = trainer.train();
+    observers.1.end(&trained);
+    Ok(trained?)
 }
 
 fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> String {
@@ -238,11 +249,12 @@ fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> St
         text += &format!(", {time} at {rate:.1} images/s, loss {loss:.4}");
     }
     text.push('\n');
-    let curve = Some(run.output.curve());
+    let (curve, report) = (Some(run.output.curve()), Some(run.output.report()));
     let written = [
         ("checkpoint", &summary.checkpoint),
         ("picture", &summary.picture),
         ("curve", &curve),
+        ("report", &report),
     ];
     let rows = written.iter().filter_map(|(what, path)| {
         let path = path.as_ref().filter(|path| path.exists())?;

@@ -11,7 +11,9 @@ mod page;
 mod parts;
 mod pictures;
 mod program;
+mod run;
 mod scopes;
 mod work;
 
 pub use program::{Compiled, program};
+pub use run::{Ran, Times, run};

@@ -205,7 +205,7 @@ impl Drawn<'_> {
         for source in &item.sources {
             let from = match self.boxes.get(source) {
                 Some(&from) => from,
-                None if self.is_own(here, *source) => continue,
+                None if self.is_inner(here, *source) => continue,
                 None => self.from_outside(*source),
             };
             if from != here {
@@ -219,13 +219,12 @@ impl Drawn<'_> {
         }
     }
 
-    /// Whether a leaf belongs to the part of a box, and is shown inside of it alone.
-    fn is_own(&self, part: usize, leaf: usize) -> bool {
+    /// Whether a part reads a leaf of a part, its own or a neighbour's: that is shown inside alone.
+    fn is_inner(&self, part: usize, leaf: usize) -> bool {
         let item = &self.scopes.items[leaf];
-        match &self.picture.boxes[part].role {
-            Role::Part(path) if item.leaf => below(&item.path, &self.whole(path)).is_some(),
-            _ => false,
-        }
+        let is_part = matches!(self.picture.boxes[part].role, Role::Part(_));
+        let inner = below(&item.path, self.scope).and_then(|rest| self.part(rest));
+        is_part && item.leaf && inner.is_some()
     }
 
     fn from_outside(&mut self, source: usize) -> usize {
