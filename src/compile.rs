@@ -247,7 +247,10 @@ impl Program {
     pub fn seconds_by_kind(&self, pace: &Pace) -> Vec<(String, f64)> {
         let runs = [(&self.accumulate, self.accumulations), (&self.apply, 1)];
         let mut kinds: Vec<(String, f64)> = Vec::new();
-        for (asked, times) in runs.iter().flat_map(|(all, times)| all.iter().map(move |a| (a, times))) {
+        for (asked, times) in runs
+            .iter()
+            .flat_map(|(all, times)| all.iter().map(move |a| (a, times)))
+        {
             let seconds = *times as f64 * pace.seconds(asked);
             match kinds.iter_mut().find(|(kind, _)| kind == asked.label) {
                 Some((_, sum)) => *sum += seconds,

@@ -223,7 +223,9 @@ impl fmt::Display for Summary {
         writeln!(f, "{}  {doc}\n", self.recipe)?;
         writeln!(f, "{}", self.parts_table())?;
         let facts = self.facts().into_iter();
-        let facts: Vec<_> = facts.map(|(name, fact)| vec![name.to_owned(), fact]).collect();
+        let facts: Vec<_> = facts
+            .map(|(name, fact)| vec![name.to_owned(), fact])
+            .collect();
         f.write_str(&columns(&[Align::Left, Align::Left], &facts))
     }
 }

@@ -100,22 +100,34 @@ fn the_report_of_every_recipe_is_a_whole_page_and_adds_up_to_its_summary() {
         assert_eq!(kernels.len(), summary.kernels.kernels, "{name}");
         let sum = |phase: &str, field: &str| -> f64 {
             let of = kernels.iter().filter(|kernel| kernel["phase"] == phase);
-            of.map(|kernel| kernel[field].as_f64().expect("a number")).sum()
+            of.map(|kernel| kernel[field].as_f64().expect("a number"))
+                .sum()
         };
         let batch = summary.micro_batch as f64;
-        assert_eq!(sum("forward", "flops") / batch, summary.forward_flops as f64);
-        assert_eq!(sum("backward", "flops") / batch, summary.backward_flops as f64);
+        assert_eq!(
+            sum("forward", "flops") / batch,
+            summary.forward_flops as f64
+        );
+        assert_eq!(
+            sum("backward", "flops") / batch,
+            summary.backward_flops as f64
+        );
         let micro_batch = sum("forward", "seconds") + sum("backward", "seconds");
         let step = summary.accumulations as f64 * micro_batch + sum("update", "seconds");
         let foretold = summary.prediction.expect("from the pace").step_seconds;
-        assert!((step / foretold - 1.0).abs() < 1e-2, "{name}: {step}, {foretold}");
+        assert!(
+            (step / foretold - 1.0).abs() < 1e-2,
+            "{name}: {step}, {foretold}"
+        );
 
         let live = data["memory"]["live"].as_array().expect("a list");
         let live: Vec<Vec<f64>> = live
             .iter()
             .map(|use_of| {
                 let bytes = use_of.as_array().expect("a list").iter();
-                bytes.map(|bytes| bytes.as_f64().expect("a number")).collect()
+                bytes
+                    .map(|bytes| bytes.as_f64().expect("a number"))
+                    .collect()
             })
             .collect();
         let at = |kernel: usize| live.iter().map(|bytes| bytes[kernel]).sum::<f64>();
@@ -124,7 +136,10 @@ fn the_report_of_every_recipe_is_a_whole_page_and_adds_up_to_its_summary() {
         assert_eq!(state, summary.memory.state as f64, "{name}");
         // The arena holds the peak, and little besides.
         let total = summary.memory.total as f64;
-        assert!(peak <= total && peak > 0.9 * total, "{name}: {peak} of {total}");
+        assert!(
+            peak <= total && peak > 0.9 * total,
+            "{name}: {peak} of {total}"
+        );
 
         let rows = elements.iter().filter(|(tag, ..)| tag == "tr");
         let row = |path: &str| {
@@ -136,7 +151,10 @@ fn the_report_of_every_recipe_is_a_whole_page_and_adds_up_to_its_summary() {
         };
         let (_, _, whole) = row("").expect("the model has a row");
         let parameters = mimc::text::units::grouped(summary.parameters);
-        assert!(whole.contains(&parameters), "{name}: {parameters} in {whole}");
+        assert!(
+            whole.contains(&parameters),
+            "{name}: {parameters} in {whole}"
+        );
         assert!(row("encoder").is_some());
     }
 }
@@ -149,7 +167,9 @@ fn every_picture_that_opens_is_there() {
     let elements = elements(&page);
     let has = |id: &str| {
         let id = ("id".to_owned(), id.to_owned());
-        elements.iter().any(|(_, attributes, _)| attributes.contains(&id))
+        elements
+            .iter()
+            .any(|(_, attributes, _)| attributes.contains(&id))
     };
     for (scope, pictures) in scopes {
         for picture in pictures.as_array().expect("two sides") {
@@ -173,6 +193,8 @@ fn what_a_recipe_says_is_text() {
     let elements = elements(&page);
     let scripts = elements.iter().filter(|(tag, ..)| tag == "script").count();
     assert_eq!(scripts, 2);
-    let told = elements.iter().any(|(tag, _, text)| tag == "p" && text.contains("<script>alert(1)"));
+    let told = elements
+        .iter()
+        .any(|(tag, _, text)| tag == "p" && text.contains("<script>alert(1)"));
     assert!(told, "it is told as it stands");
 }

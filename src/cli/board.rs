@@ -3,12 +3,12 @@
 //! A file is a row of records, each with its length and checksums; a record is a protocol buffer, `Event` of TensorBoard's
 //! `event.proto`, of which the fields used here are spelled out below.
 
+use super::clock;
 use mimc::train::{
     metrics::Record,
     run::{Event, Gradients, Observer},
 };
 use prost::Message;
-use super::clock;
 use std::{
     fs::{self, File},
     io::{self, Write},

@@ -99,7 +99,9 @@ impl<'a> Chronicle<'a> {
 
     fn hear_gradients(&mut self, told: &Gradients) {
         let of_each = told.weights.iter().zip(told.norms);
-        self.gradients = of_each.map(|(weight, norm)| (weight.name.clone(), *norm)).collect();
+        self.gradients = of_each
+            .map(|(weight, norm)| (weight.name.clone(), *norm))
+            .collect();
         self.gradients_of = told.step;
     }
 
@@ -122,7 +124,9 @@ impl<'a> Chronicle<'a> {
         let began = Instant::now();
         let written = self.page().and_then(|page| {
             let output = &self.run.output;
-            replace(output.disk(), &output.report(), |file| file.write_all(page.as_bytes()))
+            replace(output.disk(), &output.report(), |file| {
+                file.write_all(page.as_bytes())
+            })
         });
         self.pass_over("report.html", written);
         self.written = Some((Instant::now(), began.elapsed()));
@@ -184,8 +188,18 @@ impl<'a> Chronicle<'a> {
             return Vec::new();
         };
         let mut facts = vec![
-            ("images".to_owned(), format!("{}, names {}", grouped(manifest.images), manifest.images_checksum)),
-            ("recipe".to_owned(), format!("{}, {}", manifest.recipe, manifest.recipe_checksum)),
+            (
+                "images".to_owned(),
+                format!(
+                    "{}, names {}",
+                    grouped(manifest.images),
+                    manifest.images_checksum
+                ),
+            ),
+            (
+                "recipe".to_owned(),
+                format!("{}, {}", manifest.recipe, manifest.recipe_checksum),
+            ),
         ];
         let sessions = manifest.sessions.iter().enumerate();
         facts.extend(sessions.map(|(at, session)| (format!("session {}", at + 1), told(session))));
@@ -211,7 +225,9 @@ fn told(session: &Session) -> String {
         memory,
         system,
     } = machine;
-    let ended = ended.as_ref().map_or(String::new(), |ended| format!(" to {ended}"));
+    let ended = ended
+        .as_ref()
+        .map_or(String::new(), |ended| format!(" to {ended}"));
     let memory = memory.map_or(String::new(), |memory| format!(", {}", bytes(memory)));
     format!(
         "{state}, steps {first} to {last}, {started}{ended}; mimc {mimc}, {backend}, {threads} threads on {cores} cores of \

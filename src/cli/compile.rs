@@ -9,11 +9,7 @@ use super::{
     screen,
 };
 use clap::{Args, ValueEnum};
-use mimc::{
-    compile::compile_model,
-    export,
-    summary::Summary,
-};
+use mimc::{compile::compile_model, export, summary::Summary};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -63,7 +59,7 @@ enum Stage {
     Fused,
     /// Kernels and buffers
     Plan,
-    /// The recipe with every key
+    /// The recipe with every key, and where each value came from
     Recipe,
     /// The model's parts and what flows between them, for Graphviz
     Dot,
@@ -137,7 +133,7 @@ impl Stage {
             Stage::Gradient => listings.gradient.clone(),
             Stage::Fused => listings.fused.clone(),
             Stage::Plan => listings.plan.clone(),
-            Stage::Recipe => recipe.to_yaml(),
+            Stage::Recipe => recipe.to_yaml_with_origins(library)?,
             Stage::Dot => export::dot(&recipe.name, &export::flow(&model()?, depth)),
             Stage::Mermaid => export::mermaid(&export::flow(&model()?, depth)),
             Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),

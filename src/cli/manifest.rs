@@ -64,7 +64,9 @@ pub struct Machine {
 impl Manifest {
     /// Of a run that begins, behind the sessions of an earlier one that it resumes.
     pub fn begin(run: &Run, started: &Started, backend: &str) -> Self {
-        let earlier = fs::read(run.output.manifest()).ok().filter(|_| started.step > 0);
+        let earlier = fs::read(run.output.manifest())
+            .ok()
+            .filter(|_| started.step > 0);
         let earlier = earlier.and_then(|text| serde_json::from_slice::<Self>(&text).ok());
         let mut sessions = earlier.map_or(Vec::new(), |earlier| earlier.sessions);
         sessions.push(Session::begin(started.step, backend));
@@ -87,7 +89,9 @@ impl Manifest {
     /// Of the file system.
     pub fn write(&self, output: &Output) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
-        replace(output.disk(), &output.manifest(), |file| file.write_all(text.as_bytes()))
+        replace(output.disk(), &output.manifest(), |file| {
+            file.write_all(text.as_bytes())
+        })
     }
 }
 

@@ -36,7 +36,10 @@ fn a_summary_is_printed_and_the_listings_are_written() {
     let mut files = desk.list("build/tiny");
     files.retain(|file| file != "report.html");
     assert_eq!(files, FILES);
-    assert!(desk.read("build/tiny/report.html").contains("<title>tiny · mimc</title>"));
+    assert!(
+        desk.read("build/tiny/report.html")
+            .contains("<title>tiny · mimc</title>")
+    );
     assert!(
         desk.read("build/tiny/graph.txt")
             .contains("encoder.blocks.0.attn.qkv")
@@ -71,8 +74,30 @@ fn a_listing_is_printed_instead() {
         let printed = desk.good(&["compile", "tiny", "--emit", stage]).out;
         assert_eq!(printed, desk.read(&format!("build/tiny/{stage}.txt")));
     }
-    let printed = desk.good(&["compile", "tiny", "--emit", "recipe"]).out;
-    assert_eq!(printed, desk.read("build/tiny/recipe.yaml"));
+}
+
+#[test]
+fn the_recipe_is_printed_with_where_its_values_came_from() {
+    let desk = Desk::new();
+    let emit = ["compile", "tiny", "--emit", "recipe", "--micro-batch", "2"];
+    let printed = desk
+        .good(&[&emit[..], &["--set", "train.seed=7"]].concat())
+        .out;
+    for piece in [
+        "recipes/tiny.yaml:4\n",
+        "# --set train.seed=7\n",
+        "# default of graphs/vit/encoder.yaml:",
+        "# default: a tenth of train.epochs\n",
+        "# chosen on the command line\n",
+    ] {
+        assert!(printed.contains(piece), "no `{piece}` in\n{printed}");
+    }
+    desk.write("again.yaml", &printed);
+    desk.good(&["compile", "again.yaml", "-o", "again"]);
+    for file in FILES.iter().filter(|file| **file != "recipe.yaml") {
+        let (first, again) = (format!("build/tiny/{file}"), format!("again/{file}"));
+        assert_eq!(desk.read(&first), desk.read(&again), "{file}");
+    }
 }
 
 #[test]

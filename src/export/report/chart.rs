@@ -40,7 +40,7 @@ impl Frame {
         format!("0 0 {} {}", Self::WIDTH, self.height)
     }
 
-    /// Both axes with lines across; `x_name` stands below.
+    /// Both axes with lines across; `x_name` is one short word.
     pub fn axes(
         &self,
         x_name: &str,
@@ -58,9 +58,9 @@ impl Frame {
                 }
                 @for tick in ticks(&self.x, 8) {
                     @let x = short(self.x(tick));
-                    text.middle x=(x) y=(bottom + 15.0) { (x_text(tick)) }
+                    text.middle x=(x) y=(bottom + 4.0) dy="0.9em" { (x_text(tick)) }
                 }
-                text.end.name x=(right) y=(self.height - 3.0) { (x_name) }
+                text.end.name x=(Self::LEFT - 14.0) y=(bottom + 4.0) dy="0.9em" { (x_name) }
             }
         }
     }
@@ -151,7 +151,10 @@ mod tests {
         assert_eq!(ticks(&(3.0..17.0), 4), [5.0, 10.0, 15.0]);
         assert_eq!(ticks(&(0.5..0.5), 4), [0.5]);
         let gib = f64::from(1 << 30);
-        assert_eq!(byte_ticks(&(0.0..3.5 * gib), 4), [0.0, gib, 2.0 * gib, 3.0 * gib]);
+        assert_eq!(
+            byte_ticks(&(0.0..3.5 * gib), 4),
+            [0.0, gib, 2.0 * gib, 3.0 * gib]
+        );
         let few = ticks(&(0.0..1.0), 8);
         assert!(few.len() > 4 && few.len() < 12, "{few:?}");
     }

@@ -82,7 +82,10 @@ fn cut(text: &str) -> String {
     let letters = text.chars().count();
     match letters <= WIDEST {
         true => text.to_owned(),
-        false => format!("…{}", text.chars().skip(letters + 1 - WIDEST).collect::<String>()),
+        false => format!(
+            "…{}",
+            text.chars().skip(letters + 1 - WIDEST).collect::<String>()
+        ),
     }
 }
 

@@ -156,7 +156,11 @@ impl Memory {
             }
             figure {
                 (self.stacked())
-                figcaption { "What lives while each kernel runs, for one micro-batch and the update behind it." }
+                figcaption {
+                    "What lives while each kernel runs, for one micro-batch and the update behind it"
+                    @if self.timed { "; the time is foretold" }
+                    "."
+                }
             }
             figure {
                 (self.arena())
@@ -177,7 +181,7 @@ impl Memory {
     }
 
     fn axes(&self, frame: &Frame) -> Markup {
-        let name = if self.timed { "foretold time" } else { "kernels" };
+        let name = if self.timed { "time" } else { "kernel" };
         let timed = self.timed;
         let at = move |x: f64| match timed && x > 0.0 {
             true => precise(x),
@@ -193,7 +197,11 @@ impl Memory {
         let kernels = self.times.len() - 1;
         let mut below = vec![0.0; kernels];
         let layers = self.live.iter().map(|live| {
-            let above: Vec<f64> = below.iter().zip(live).map(|(low, more)| low + *more as f64).collect();
+            let above: Vec<f64> = below
+                .iter()
+                .zip(live)
+                .map(|(low, more)| low + *more as f64)
+                .collect();
             let path = frame.steps(&self.times, &below, &above);
             below = above;
             path

@@ -66,7 +66,9 @@ pub fn rows<'a>(
         })
         .collect();
     for at in 0..rows.len() {
-        rows[at].opens = rows.get(at + 1).is_some_and(|next| next.depth > rows[at].depth);
+        rows[at].opens = rows
+            .get(at + 1)
+            .is_some_and(|next| next.depth > rows[at].depth);
     }
     rows
 }

@@ -34,10 +34,7 @@ impl Pictures {
         };
         let batch = program.micro_batch;
         let mut known: HashMap<Picture, usize> = HashMap::new();
-        let sides = [
-            written(anatomy, batch),
-            fused(anatomy, costed, batch),
-        ];
+        let sides = [written(anatomy, batch), fused(anatomy, costed, batch)];
         for (side, items) in sides.iter().enumerate() {
             let scopes = Scopes::new(items, &parts);
             for scope in scopes.all() {
@@ -86,7 +83,10 @@ fn written(anatomy: &Anatomy, batch: usize) -> Vec<Item> {
 fn fused(anatomy: &Anatomy, costed: &[Costed], batch: usize) -> Vec<Item> {
     let plan = &anatomy.plan;
     let named = plan.feeds.iter().map(|(name, buffer)| (*buffer, name));
-    let weights = plan.weights.iter().map(|weight| (weight.value, &weight.name));
+    let weights = plan
+        .weights
+        .iter()
+        .map(|weight| (weight.value, &weight.name));
     let named: BTreeMap<usize, &String> = named.chain(weights).collect();
     let leaf = |(buffer, name): (&usize, &&String)| Item {
         path: (*name).clone(),
@@ -102,11 +102,17 @@ fn fused(anatomy: &Anatomy, costed: &[Costed], batch: usize) -> Vec<Item> {
     for (kernel, of) in forward.filter(|(kernel, _)| kernel.phase == Phase::Forward) {
         let does = &kernel.scheduled.kernel;
         let reads = does.reads();
-        let mut sources: Vec<usize> = reads.iter().filter_map(|read| makers.get(read).copied()).collect();
+        let mut sources: Vec<usize> = reads
+            .iter()
+            .filter_map(|read| makers.get(read).copied())
+            .collect();
         sources.sort_unstable();
         sources.dedup();
         let writes = does.writes();
-        let dims: Vec<_> = writes.iter().map(|buffer| plan.buffers[*buffer].dims.clone()).collect();
+        let dims: Vec<_> = writes
+            .iter()
+            .map(|buffer| plan.buffers[*buffer].dims.clone())
+            .collect();
         items.push(Item {
             path: kernel.path.to_owned(),
             label: match of.nodes.len() {
@@ -152,7 +158,12 @@ fn node_kind(label: &str) -> &'static str {
         "sum" | "max" => "sums",
         "copy" | "concat" | "roll" | "take" | "scatter" => "moves",
         "attention" | "contraction" => "product",
-        _ if pointwise.iter().any(|op| format!("{op:?}").to_lowercase() == name) => "pointwise",
+        _ if pointwise
+            .iter()
+            .any(|op| format!("{op:?}").to_lowercase() == name) =>
+        {
+            "pointwise"
+        }
         _ => "other",
     }
 }

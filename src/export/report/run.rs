@@ -131,7 +131,9 @@ fn data(records: &[Record]) -> String {
     let kept = kept.filter(|(at, _)| at % every == 0 || *at == last);
     let kept: Vec<&Record> = kept.map(|(_, record)| record).collect();
     let all = |value: fn(&Record) -> f64| -> Vec<f64> {
-        kept.iter().map(|record| three_digits(value(record))).collect()
+        kept.iter()
+            .map(|record| three_digits(value(record)))
+            .collect()
     };
     json(&Data {
         steps: kept.iter().map(|record| record.step).collect(),
@@ -151,7 +153,11 @@ fn overview(of: &Ran) -> Section {
     let smoothed = smooth(&losses).last().map(|(_, loss)| *loss);
     let held_out = of.records.iter().rev().find_map(|record| record.held_out);
     let seconds: f64 = of.records.iter().map(|record| record.seconds).sum();
-    let images: f64 = of.records.iter().map(|record| record.images_per_s * record.seconds).sum();
+    let images: f64 = of
+        .records
+        .iter()
+        .map(|record| record.images_per_s * record.seconds)
+        .sum();
     let told = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
     let shown = [
         Tile {
@@ -162,7 +168,9 @@ fn overview(of: &Ran) -> Section {
         Tile {
             name: "loss",
             value: told(smoothed),
-            note: last.map_or(String::new(), |record| format!("smoothed; the last step {:.4}", record.loss)),
+            note: last.map_or(String::new(), |record| {
+                format!("smoothed; the last step {:.4}", record.loss)
+            }),
         },
         Tile {
             name: "held-out loss",
@@ -200,19 +208,32 @@ fn overview(of: &Ran) -> Section {
 }
 
 fn losses(records: &[Record]) -> Vec<(u64, f32)> {
-    records.iter().map(|record| (record.step, record.loss)).collect()
+    records
+        .iter()
+        .map(|record| (record.step, record.loss))
+        .collect()
 }
 
 fn curves(of: &Ran) -> Section {
     let all = |value: fn(&Record) -> f64| -> Vec<(f64, f64)> {
-        let points = of.records.iter().map(|record| (record.step as f64, value(record)));
+        let points = of
+            .records
+            .iter()
+            .map(|record| (record.step as f64, value(record)));
         points.collect()
     };
     let held_out = of.records.iter();
-    let held_out = held_out.filter_map(|record| Some((record.step as f64, f64::from(record.held_out?))));
+    let held_out =
+        held_out.filter_map(|record| Some((record.step as f64, f64::from(record.held_out?))));
     let decimals = |value: f64| format!("{}", short_number(value));
-    let rate = |value: f64| if value == 0.0 { "0".into() } else { format!("{value:.1e}") };
-    let percent = |value: f64| format!("{:.0} %", 100.0 * value);
+    let rate = |value: f64| {
+        if value == 0.0 {
+            "0".into()
+        } else {
+            format!("{value:.1e}")
+        }
+    };
+    let percent = |value: f64| format!("{} %", short_number(100.0 * value));
     let curve = |id, title, points, text, from_zero| Curve {
         id,
         title,
@@ -225,12 +246,30 @@ fn curves(of: &Ran) -> Section {
     let loss = Curve {
         smooth: smooth(&losses(of.records)),
         dots: held_out.collect(),
-        ..curve("loss", "loss", all(|record| f64::from(record.loss)), &decimals, false)
+        ..curve(
+            "loss",
+            "loss",
+            all(|record| f64::from(record.loss)),
+            &decimals,
+            false,
+        )
     };
     let small = [
         curve("lr", "learning rate", all(|record| record.lr), &rate, true),
-        curve("grad_norm", "gradient norm", all(|record| f64::from(record.grad_norm)), &decimals, true),
-        curve("images_per_s", "images per second", all(|record| record.images_per_s), &decimals, true),
+        curve(
+            "grad_norm",
+            "gradient norm",
+            all(|record| f64::from(record.grad_norm)),
+            &decimals,
+            true,
+        ),
+        curve(
+            "images_per_s",
+            "images per second",
+            all(|record| record.images_per_s),
+            &decimals,
+            true,
+        ),
         curve(
             "data_wait",
             "share of a step that waits for images",
@@ -269,7 +308,11 @@ impl Curve<'_> {
         };
         let points = frame.line(thin(self.points.clone()));
         let smooth = frame.line(thin(self.smooth.clone()));
-        let main = if self.smooth.is_empty() { "curve" } else { "curve-faint" };
+        let main = if self.smooth.is_empty() {
+            "curve"
+        } else {
+            "curve-faint"
+        };
         html! {
             figure {
                 figcaption { (self.title) }
@@ -288,7 +331,11 @@ impl Curve<'_> {
     }
 
     fn range(&self) -> Range<f64> {
-        let values = self.points.iter().chain(&self.dots).map(|(_, value)| *value);
+        let values = self
+            .points
+            .iter()
+            .chain(&self.dots)
+            .map(|(_, value)| *value);
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))
         });
@@ -412,7 +459,10 @@ fn bars(name: &str, values: &[(String, f64)], text: impl Fn(f64) -> String) -> M
 
 fn gradients(of: &Ran) -> Section {
     let (step, norms) = of.gradients;
-    let norms: Vec<_> = norms.iter().map(|(name, norm)| (name.clone(), f64::from(*norm))).collect();
+    let norms: Vec<_> = norms
+        .iter()
+        .map(|(name, norm)| (name.clone(), f64::from(*norm)))
+        .collect();
     Section {
         id: "gradients",
         title: "Gradients",
@@ -432,7 +482,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_the_digits_that_count() {
-        assert_eq!([0.123456, 12.3456, 1234.56, 0.0].map(short_number), [0.1235, 12.35, 1235.0, 0.0]);
+        assert_eq!(
+            [0.123456, 12.3456, 1234.56, 0.0].map(short_number),
+            [0.1235, 12.35, 1235.0, 0.0]
+        );
     }
 
     #[test]

@@ -305,8 +305,18 @@ mod tests {
             let path = format!("trunk.blocks.{block}");
             items.push(item(&format!("{path}.norm.weight"), "weight", &[], true));
             items.push(item(&format!("{path}.norm"), "sqrt", &[before], false));
-            items.push(item(&format!("{path}.norm"), "mul", &[before + 2, before + 1], false));
-            items.push(item(&format!("{path}.h"), "add", &[before + 3, before], false));
+            items.push(item(
+                &format!("{path}.norm"),
+                "mul",
+                &[before + 2, before + 1],
+                false,
+            ));
+            items.push(item(
+                &format!("{path}.h"),
+                "add",
+                &[before + 3, before],
+                false,
+            ));
         }
         items
     }
@@ -337,7 +347,10 @@ mod tests {
         let labels = vec!["sqrt", "mul", "image", "weight", "result"];
         assert_eq!(told(&norm), (labels, vec![(0, 1), (1, 4), (2, 0), (3, 1)]));
         let all = scopes.all();
-        assert!(all.contains("") && all.contains("trunk.blocks.1.norm"), "{all:?}");
+        assert!(
+            all.contains("") && all.contains("trunk.blocks.1.norm"),
+            "{all:?}"
+        );
         assert!(!all.contains("trunk.blocks.1.h"), "one node does not open");
     }
 
@@ -349,7 +362,10 @@ mod tests {
         assert_ne!(first, second, "the first one reads the image");
         let renamed = |picture: &Picture| {
             let mut picture = picture.clone();
-            picture.boxes.iter_mut().for_each(|square| square.label.clear());
+            picture
+                .boxes
+                .iter_mut()
+                .for_each(|square| square.label.clear());
             picture
         };
         assert_eq!(renamed(&first), renamed(&second));

@@ -47,7 +47,11 @@ pub struct Sums {
 pub fn costed<'a>(anatomy: &'a Anatomy, pace: Option<&Pace>) -> Vec<Costed<'a>> {
     let plan = &anatomy.plan;
     let of = |in_update: bool| {
-        let kernels = if in_update { &plan.apply } else { &plan.accumulate };
+        let kernels = if in_update {
+            &plan.apply
+        } else {
+            &plan.accumulate
+        };
         let asked = plan.asked(kernels);
         kernels.iter().zip(asked).map(move |(scheduled, asked)| {
             let origin: &str = &scheduled.origin;
@@ -71,7 +75,9 @@ pub fn costed<'a>(anatomy: &'a Anatomy, pace: Option<&Pace>) -> Vec<Costed<'a>> 
 /// For each path the work at and below it, of a micro-batch; for the empty one all.
 pub fn by_part<'a>(kernels: &[Costed<'a>]) -> BTreeMap<&'a str, Sums> {
     let mut sums: BTreeMap<&str, Sums> = BTreeMap::new();
-    let of_batch = kernels.iter().filter(|kernel| kernel.phase != Phase::Update);
+    let of_batch = kernels
+        .iter()
+        .filter(|kernel| kernel.phase != Phase::Update);
     for kernel in of_batch {
         for path in at_and_above(kernel.path) {
             let sum = sums.entry(path).or_default();
@@ -123,7 +129,10 @@ mod tests {
 
     #[test]
     fn a_path_counts_for_all_above_it() {
-        assert_eq!(at_and_above("a.b.c").collect::<Vec<_>>(), ["a.b.c", "a.b", "a", ""]);
+        assert_eq!(
+            at_and_above("a.b.c").collect::<Vec<_>>(),
+            ["a.b.c", "a.b", "a", ""]
+        );
         assert_eq!(at_and_above("").collect::<Vec<_>>(), [""]);
     }
 }
