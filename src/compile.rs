@@ -1,11 +1,12 @@
 //! The pipeline: from a recipe to a program a backend can run.
 
 use crate::{
+    anatomy::{Anatomy, Snapshot},
     backend::Backend,
     diagnostic::{Diagnostic, Diagnostics, Span},
     elaborate::{self, Elaborated, Feed, Instance, Mode, Setting, Weight},
     gradient::{GradientError, differentiate},
-    ir::{Graph, print::print},
+    ir::{Graph, meta, print::print},
     language::library::Library,
     masks, optimizer,
     pace::Pace,
@@ -32,6 +33,8 @@ pub struct Options<'a> {
     pub keep: Option<&'a dyn Fn(&str) -> bool>,
     /// Whether to list the graph after every stage.
     pub listings: bool,
+    /// Whether to tell what each kernel is made of.
+    pub anatomy: bool,
 }
 
 /// A training program: forward, backward and update as one fused graph.
@@ -58,6 +61,8 @@ pub struct Program {
     pub apply: Vec<Asked>,
     /// If [`Options::listings`] asked for them.
     pub listings: Option<Listings>,
+    /// If [`Options::anatomy`] asked for it.
+    pub anatomy: Option<Anatomy>,
 }
 
 /// What a program takes, before it has run.
@@ -238,6 +243,24 @@ impl Program {
         self.accumulations as f64 * pace.total(&self.accumulate) + pace.total(&self.apply)
     }
 
+    /// The same by kind of kernel, those that take longest first.
+    pub fn seconds_by_kind(&self, pace: &Pace) -> Vec<(String, f64)> {
+        let runs = [(&self.accumulate, self.accumulations), (&self.apply, 1)];
+        let mut kinds: Vec<(String, f64)> = Vec::new();
+        for (asked, times) in runs
+            .iter()
+            .flat_map(|(all, times)| all.iter().map(move |a| (a, times)))
+        {
+            let seconds = *times as f64 * pace.seconds(asked);
+            match kinds.iter_mut().find(|(kind, _)| kind == asked.label) {
+                Some((_, sum)) => *sum += seconds,
+                None => kinds.push((asked.label.to_owned(), seconds)),
+            }
+        }
+        kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
+        kinds
+    }
+
     /// Hands the graph to a backend; the weights start as the recipe says, drawn by `seed`.
     ///
     /// # Errors
@@ -282,11 +305,18 @@ fn train_program(
         warnings,
     } = elaborated(recipe, library, micro_batch, Mode::Train, keep)?;
     let elaborated = list(&graph);
+    let snapshot = |graph: &Graph, from| match options.anatomy {
+        true => Snapshot::of(graph, from),
+        false => Snapshot::default(),
+    };
+    let written = snapshot(&graph, 0);
     passes::run(BEFORE_GRADIENT, &mut graph)?;
+    let model = meta(&graph).created();
     differentiate(&mut graph, accumulations)?;
     let differentiated = list(&graph);
     optimizer::append(&mut graph, &settings(recipe));
     let nodes = graph.graph.node_count();
+    let added = snapshot(&graph, model);
     match recipe.train.precision {
         Precision::F32 => passes::run(PASSES, &mut graph)?,
         Precision::Bf16 => passes::run(&passes::in_bf16(), &mut graph)?,
@@ -302,7 +332,6 @@ fn train_program(
     let cost = cost(&plan, nodes);
     let (accumulate, apply) = (plan.asked(&plan.accumulate), plan.asked(&plan.apply));
     Ok(Program {
-        graph,
         weights,
         instances,
         feeds,
@@ -313,6 +342,10 @@ fn train_program(
         accumulate,
         apply,
         listings,
+        anatomy: options
+            .anatomy
+            .then(|| Anatomy::new(&graph, [written, added])),
+        graph,
     })
 }
 

@@ -62,6 +62,7 @@
     )
 )]
 
+pub mod anatomy;
 pub mod backend;
 mod canvas;
 pub mod compare;

@@ -9,6 +9,7 @@ mod doubts;
 mod fields;
 mod kind;
 mod model;
+mod origins;
 mod reader;
 mod set;
 mod typed;

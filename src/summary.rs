@@ -222,7 +222,11 @@ impl fmt::Display for Summary {
         let doc = self.doc.lines().next().unwrap_or("");
         writeln!(f, "{}  {doc}\n", self.recipe)?;
         writeln!(f, "{}", self.parts_table())?;
-        f.write_str(&columns(&[Align::Left, Align::Left], &self.facts()))
+        let facts = self.facts().into_iter();
+        let facts: Vec<_> = facts
+            .map(|(name, fact)| vec![name.to_owned(), fact])
+            .collect();
+        f.write_str(&columns(&[Align::Left, Align::Left], &facts))
     }
 }
 
@@ -238,7 +242,8 @@ impl Summary {
         columns(&[Left, Right, Left, Right, Left, Right], &rows)
     }
 
-    fn facts(&self) -> Vec<Vec<String>> {
+    /// What there is to know besides the parts: names with sentences.
+    pub fn facts(&self) -> Vec<(&'static str, String)> {
         let Self {
             memory, kernels, ..
         } = self;
@@ -286,9 +291,7 @@ impl Summary {
             ("compiled", format!("in {}", seconds(self.compile_seconds))),
         ];
         let facts = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
-        facts
-            .map(|(key, value)| vec![key.to_owned(), value])
-            .collect()
+        facts.collect()
     }
 
     fn time(&self) -> String {

@@ -3,16 +3,16 @@
 //! A file is a row of records, each with its length and checksums; a record is a protocol buffer, `Event` of TensorBoard's
 //! `event.proto`, of which the fields used here are spelled out below.
 
+use super::clock;
 use mimc::train::{
     metrics::Record,
-    run::{Event, Observer},
+    run::{Event, Gradients, Observer},
 };
 use prost::Message;
 use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Writes what it hears into a folder. A board is no result: where it cannot be written, that is told once and the run goes
@@ -80,6 +80,17 @@ impl Board {
         self.tell(LogEvent::summary(record.step, values.collect()));
     }
 
+    /// One curve for each weight.
+    fn gradients(&mut self, gradients: &Gradients) {
+        let of_each = gradients.weights.iter().zip(gradients.norms);
+        let values = of_each.map(|(weight, norm)| Value {
+            tag: format!("gradients/{}", weight.name),
+            simple_value: Some(*norm),
+            image: None,
+        });
+        self.tell(LogEvent::summary(gradients.step, values.collect()));
+    }
+
     fn picture(&mut self, path: &Path) {
         // The picture lies beside: one that cannot be read here is missing on the board alone.
         let Ok(bytes) = fs::read(path) else {
@@ -108,6 +119,7 @@ impl Observer for Board {
                 self.scalars(record);
                 self.step = record.step;
             }
+            Event::Gradients(gradients) => self.gradients(&gradients),
             Event::Drawn(path) => self.picture(path),
             _ => {}
         }
@@ -120,7 +132,7 @@ fn begin(folder: &Path, step: u64) -> io::Result<File> {
     fs::create_dir_all(folder)?;
     let name = format!(
         "events.out.tfevents.{:010}.{}.mimc",
-        now() as u64,
+        clock::since_1970() as u64,
         std::process::id()
     );
     let mut file = File::create(folder.join(name))?;
@@ -136,13 +148,6 @@ fn begin(folder: &Path, step: u64) -> io::Result<File> {
         file.write_all(&framed(&event.encode_to_vec()))?;
     }
     Ok(file)
-}
-
-/// Seconds since 1970, which the format wants; nothing is computed from it.
-fn now() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// A TFRecord: length, checksum of the length, bytes, checksum of the bytes.
@@ -220,7 +225,7 @@ const START: i32 = 1;
 impl LogEvent {
     fn at(step: i64) -> Self {
         Self {
-            wall_time: now(),
+            wall_time: clock::since_1970(),
             step,
             ..Self::default()
         }
@@ -237,6 +242,7 @@ impl LogEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mimc::train::step::WeightInfo;
 
     #[test]
     fn records_are_framed_as_tensorflow_does() {
@@ -263,6 +269,16 @@ mod tests {
             seconds: 0.25,
             held_out: Some(0.75),
         };
+        let weights = [WeightInfo {
+            name: "decoder.0.bias".into(),
+            dims: vec![4],
+            decay: false,
+        }];
+        board.observe(Event::Gradients(Gradients {
+            step: 7,
+            weights: &weights,
+            norms: &[0.125],
+        }));
         board.observe(Event::Step(&record));
         let picture = folder.path().join("a.png");
         image::RgbImage::new(6, 4).save(&picture).expect("written");
@@ -286,16 +302,21 @@ mod tests {
             ),
             (1, Some(START))
         );
-        let loss = &events[2].summary.as_ref().expect("scalars").value[0];
+        let norm = &events[2].summary.as_ref().expect("a norm").value[0];
         assert_eq!(
-            (events[2].step, loss.tag.as_str(), loss.simple_value),
+            (events[2].step, norm.tag.as_str(), norm.simple_value),
+            (7, "gradients/decoder.0.bias", Some(0.125))
+        );
+        let loss = &events[3].summary.as_ref().expect("scalars").value[0];
+        assert_eq!(
+            (events[3].step, loss.tag.as_str(), loss.simple_value),
             (7, "train/loss", Some(0.5))
         );
-        let image = events[3]
+        let image = events[4]
             .summary
             .as_ref()
             .and_then(|s| s.value[0].image.as_ref())
             .expect("a picture");
-        assert_eq!((events[3].step, image.width, image.height), (7, 6, 4));
+        assert_eq!((events[4].step, image.width, image.height), (7, 6, 4));
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! build/swin_b/recipe.yaml    the resolved recipe
 //! build/swin_b/graph.txt      behind elaboration; gradient.txt, fused.txt and plan.txt follow
+//! build/swin_b/report.html    the same to look at
 //! build/machine.json          how fast this machine is: pace.rs
 //! build/last.json             what was compiled last in this directory, and from which texts
 //! ```
@@ -10,12 +11,15 @@
 use super::{
     failure::Failure,
     job::{Compiled, Job},
+    pace,
 };
 use mimc::{
     backend,
-    compile::Listings,
     diagnostic::SourceFile,
+    export::report,
+    pace::Pace,
     recipe::Recipe,
+    summary::Summary,
     train::{disk::RealDisk, replace::replace},
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +34,17 @@ use std::{
 pub const FOLDER: &str = "build";
 const LAST: &str = "build/last.json";
 const RECIPE: &str = "recipe.yaml";
+const REPORT: &str = "report.html";
+
+/// What was left.
+pub struct Written {
+    /// Names in the folder.
+    pub files: Vec<&'static str>,
+    /// What is to be told of the program.
+    pub summary: Summary,
+    /// The page to look at, in the folder or elsewhere.
+    pub report: PathBuf,
+}
 
 /// The job compiled last in this directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,22 +61,36 @@ pub fn default_folder(recipe: &Recipe) -> PathBuf {
     Path::new(FOLDER).join(&recipe.name)
 }
 
-/// Writes the resolved recipe and the listings, and records the job. Returns the names of the files.
+/// Writes the resolved recipe, the listings and the report, and records the job. The report can go elsewhere.
 pub fn write(
     job: &Job,
     compiled: &Compiled,
-    listings: &Listings,
     folder: &Path,
-) -> Result<Vec<&'static str>, Failure> {
+    report: Option<&Path>,
+) -> Result<Written, Failure> {
     let recipe = compiled.recipe.to_yaml();
-    let files = [
+    let listings = compiled.program.listings.as_ref();
+    let listings = listings.expect("a whole compilation lists the program");
+    let summary = summary(job, compiled)?;
+    let mut files = vec![
         (RECIPE, &recipe),
         ("graph.txt", &listings.graph),
         ("gradient.txt", &listings.gradient),
         ("fused.txt", &listings.fused),
         ("plan.txt", &listings.plan),
     ];
-    for (name, text) in files {
+    let page = page(compiled, &summary.0, summary.1.as_ref());
+    let path = match report {
+        Some(elsewhere) => {
+            write_file(elsewhere, &page)?;
+            elsewhere.to_owned()
+        }
+        None => {
+            files.push((REPORT, &page));
+            folder.join(REPORT)
+        }
+    };
+    for (name, text) in &files {
         write_file(&folder.join(name), text)?;
     }
     let last = Last {
@@ -73,7 +102,34 @@ pub fn write(
     let record = serde_json::to_string_pretty(&last);
     let record = record.map_err(|error| Failure::new("file", error, None))?;
     write_file(Path::new(LAST), &(record + "\n"))?;
-    Ok(files.map(|(name, _)| name).to_vec())
+    Ok(Written {
+        files: files.into_iter().map(|(name, _)| name).collect(),
+        summary: summary.0,
+        report: path,
+    })
+}
+
+fn summary(job: &Job, compiled: &Compiled) -> Result<(Summary, Option<Pace>), Failure> {
+    let pace = pace::pace_kept(job.backend())?;
+    let summary = Summary::new(
+        &compiled.recipe,
+        &compiled.program,
+        &job.backend,
+        compiled.seconds,
+        pace.as_ref(),
+    );
+    Ok((summary, pace))
+}
+
+fn page(compiled: &Compiled, summary: &Summary, pace: Option<&Pace>) -> String {
+    let anatomy = compiled.program.anatomy.as_ref();
+    report::program(&report::Compiled {
+        recipe: &compiled.recipe,
+        program: &compiled.program,
+        anatomy: anatomy.expect("a whole compilation tells what its kernels are made of"),
+        summary,
+        pace,
+    })
 }
 
 /// The job compiled last in this directory, if any was.

@@ -3,24 +3,20 @@
 use super::{
     Outcome,
     arguments::{self, BackendArgument, Sets},
-    build,
+    build::{self, Written},
     failure::Failure,
     job::{Compiled, Job},
-    pace, screen,
+    screen,
 };
 use clap::{Args, ValueEnum};
-use mimc::{
-    compile::{Listings, compile_model},
-    export,
-    summary::Summary,
-};
+use mimc::{compile::compile_model, export, summary::Summary};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
 /// Compile a recipe and tell what it amounts to; needs no data
 ///
-/// Elaborates, differentiates, fuses and plans. Writes the resolved recipe and the listings of every stage, and prints a
-/// summary.
+/// Elaborates, differentiates, fuses and plans. Writes the resolved recipe, the listings of every stage and a report to look
+/// at, and prints a summary.
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
@@ -29,6 +25,9 @@ pub struct Arguments {
     /// Where to write the resolved recipe and the listings [default: build/<recipe name>]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Where to write the report, one page of HTML [default: report.html beside the listings]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
@@ -60,7 +59,7 @@ enum Stage {
     Fused,
     /// Kernels and buffers
     Plan,
-    /// The recipe with every key
+    /// The recipe with every key, and where each value came from
     Recipe,
     /// The model's parts and what flows between them, for Graphviz
     Dot,
@@ -78,6 +77,7 @@ struct Document<'a> {
     summary: &'a Summary,
     folder: &'a PathBuf,
     files: &'a [&'static str],
+    report: &'a PathBuf,
 }
 
 pub fn run(arguments: Arguments) -> Outcome {
@@ -89,36 +89,28 @@ pub fn run(arguments: Arguments) -> Outcome {
         memory: arguments.memory,
         micro_batch: arguments.micro_batch,
     };
-    let mut compiled = job.compile(job.load()?, true)?;
-    let listings = compiled.program.listings.take();
-    let listings = listings.expect("listings were asked for");
+    let compiled = job.compile(job.load()?, true)?;
     let default = || build::default_folder(&compiled.recipe);
     let folder = arguments.output.unwrap_or_else(default);
-    let files = build::write(&job, &compiled, &listings, &folder)?;
-
-    let summary = || -> Result<Summary, Failure> {
-        let pace = pace::pace_kept(job.backend())?;
-        Ok(Summary::new(
-            &compiled.recipe,
-            &compiled.program,
-            &job.backend,
-            compiled.seconds,
-            pace.as_ref(),
-        ))
-    };
+    let written = build::write(&job, &compiled, &folder, arguments.report.as_deref())?;
+    let Written {
+        files,
+        summary,
+        report,
+    } = &written;
     match arguments.emit {
-        Some(stage) => screen::print(stage.text(&compiled, &listings, arguments.depth.into())?)?,
+        Some(stage) => screen::print(stage.text(&compiled, arguments.depth.into())?)?,
         None if arguments.json => screen::print_json(&Document {
-            summary: &summary()?,
+            summary,
             folder: &folder,
-            files: &files,
+            files,
+            report,
         })?,
         None => {
-            let (folder, files) = (folder.display(), files.join(", "));
+            let (folder, files, report) = (folder.display(), files.join(", "), report.display());
             let next = "mimc run";
             screen::print(format_args!(
-                "{}written   {folder}: {files}\nnext      {next}\n",
-                summary()?
+                "{summary}written   {folder}: {files}\nlook at   {report}\nnext      {next}\n"
             ))?;
         }
     }
@@ -126,22 +118,22 @@ pub fn run(arguments: Arguments) -> Outcome {
 }
 
 impl Stage {
-    fn text(
-        self,
-        compiled: &Compiled,
-        listings: &Listings,
-        depth: usize,
-    ) -> Result<String, Failure> {
+    fn text(self, compiled: &Compiled, depth: usize) -> Result<String, Failure> {
         let Compiled {
-            recipe, library, ..
+            recipe,
+            library,
+            program,
+            ..
         } = compiled;
+        let listings = program.listings.as_ref();
+        let listings = listings.expect("a whole compilation lists the program");
         let model = || compile_model(recipe, library);
         Ok(match self {
             Stage::Graph => listings.graph.clone(),
             Stage::Gradient => listings.gradient.clone(),
             Stage::Fused => listings.fused.clone(),
             Stage::Plan => listings.plan.clone(),
-            Stage::Recipe => recipe.to_yaml(),
+            Stage::Recipe => recipe.to_yaml_with_origins(library)?,
             Stage::Dot => export::dot(&recipe.name, &export::flow(&model()?, depth)),
             Stage::Mermaid => export::mermaid(&export::flow(&model()?, depth)),
             Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),

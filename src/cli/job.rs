@@ -53,13 +53,16 @@ impl Job {
     }
 
     /// Compiles a recipe that [`Job::load`] returned.
-    pub fn compile(&self, mut recipe: Recipe, listings: bool) -> Result<Compiled, Failure> {
+    ///
+    /// `whole` also lists the program and tells what its kernels are made of, as a build folder has it.
+    pub fn compile(&self, mut recipe: Recipe, whole: bool) -> Result<Compiled, Failure> {
         let started = Instant::now();
         let library = library();
         let options = Options {
             micro_batch: self.micro_batch,
             memory: self.memory,
-            listings,
+            listings: whole,
+            anatomy: whole,
             ..Options::default()
         };
         let program = compile(&recipe, &library, &options)?;

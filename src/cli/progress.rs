@@ -120,6 +120,8 @@ impl Observer for Progress {
         match event {
             Event::Started(started) => self.begin(&started),
             Event::Step(record) => self.step(record),
+            // For whoever draws curves.
+            Event::Gradients(_) => {}
             Event::Unreadable(image) => self.passed_over(image),
             Event::SetAside(folder) => {
                 self.say(&format!("moved the earlier run to {}", folder.display()))
@@ -210,6 +212,7 @@ impl Pace {
 fn describe(started: &Started) -> String {
     let Started {
         images,
+        names: _,
         batch,
         micro_batch,
         step,
@@ -294,6 +297,7 @@ mod tests {
         let mut progress = Progress::lines(page.clone(), 50);
         progress.observe(Event::Started(Started {
             images: 400,
+            names: "",
             batch: 16,
             micro_batch: 8,
             step: 0,

@@ -5,6 +5,7 @@ use super::{
     arguments::{self, BackendArgument, Sets, Threads},
     board::Board,
     build::{self, Last},
+    chronicle::Chronicle,
     failure::Failure,
     job::{Compiled, Job, origin},
     memory, pace,
@@ -74,6 +75,7 @@ const PICTURED: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(arguments: Arguments) -> Outcome {
+    arguments.threads.start()?;
     let (mut job, mut last) = choose(&arguments)?;
     let mut recipe = load(&job, &mut last)?;
     if let Some(folder) = &arguments.data {
@@ -98,11 +100,11 @@ pub fn run(arguments: Arguments) -> Outcome {
         steps: arguments.steps,
         ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
-    arguments.threads.start()?;
     let pace = pace::pace(job.backend());
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
+    let kinds = pace.map_or(Vec::new(), |pace| compiled.program.seconds_by_kind(&pace));
     let batch = compiled.recipe.train.batch;
-    let summary = start(&run, compiled, job.backend())?;
+    let summary = start(&run, compiled, job.backend(), kinds)?;
     screen::print(told(&summary, &run, batch, foretold))?;
     Ok(ExitCode::from(if summary.interrupted {
         STOPPED
@@ -172,9 +174,8 @@ fn compiled(
     recipe: Recipe,
     differs: bool,
 ) -> Result<Compiled, Failure> {
-    let mut compiled = job.compile(recipe, last.is_some())?;
-    let listings = compiled.program.listings.take();
-    if let (Some(last), Some(listings)) = (last, listings) {
+    let compiled = job.compile(recipe, last.is_some())?;
+    if let Some(last) = last {
         let changed = last.changed(&compiled);
         if !changed.is_empty() {
             let changed = changed.join(", ");
@@ -182,7 +183,7 @@ fn compiled(
                 "compiled anew, for these have changed since: {changed}"
             ));
             if !differs && *job == last.job {
-                build::write(job, &compiled, &listings, &last.folder)?;
+                build::write(job, &compiled, &last.folder, None)?;
             }
         }
     }
@@ -195,7 +196,12 @@ fn micro_batch_of(output: &Output) -> Option<usize> {
     Some(checkpoint.state().micro_batch)
 }
 
-fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary, Failure> {
+fn start(
+    run: &Run,
+    compiled: Compiled,
+    backend: &'static dyn Backend,
+    foretold: Vec<(String, f64)>,
+) -> Result<Summary, Failure> {
     compiled.program.check_fed()?;
     let few = PICTURED.min(compiled.program.micro_batch);
     let forward = compile_forward(&compiled.recipe, &compiled.library, few)?;
@@ -217,14 +223,18 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
     }
     let progress = Progress::stderr(recipe.train.log_every);
-    let mut observers = (progress, Board::new(run.output.board()));
+    let board = Board::new(run.output.board());
+    let chronicle = Chronicle::new(run, recipe.doc.clone(), backend.name(), foretold);
+    let mut observers = ((progress, board), chronicle);
     let mut trainer = Trainer::new(run, &mut *training)
         .stop(&stop)
         .observer(&mut observers);
     if let Some(program) = &mut pictures {
         trainer = trainer.pictures(&mut **program);
     }
-    Ok(trainer.train()?)
+    let trained = trainer.train();
+    observers.1.end(&trained);
+    Ok(trained?)
 }
 
 fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> String {
@@ -239,11 +249,12 @@ fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> St
         text += &format!(", {time} at {rate:.1} images/s, loss {loss:.4}");
     }
     text.push('\n');
-    let curve = Some(run.output.curve());
+    let (curve, report) = (Some(run.output.curve()), Some(run.output.report()));
     let written = [
         ("checkpoint", &summary.checkpoint),
         ("picture", &summary.picture),
         ("curve", &curve),
+        ("report", &report),
     ];
     let rows = written.iter().filter_map(|(what, path)| {
         let path = path.as_ref().filter(|path| path.exists())?;

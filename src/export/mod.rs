@@ -6,6 +6,8 @@
 mod dot;
 mod explorer;
 mod mermaid;
+#[cfg(feature = "report")]
+pub mod report;
 mod torch;
 
 pub use dot::dot;

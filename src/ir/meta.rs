@@ -1,7 +1,7 @@
 //! The side table of a graph: dims and origin of every node, the named roots. It travels inside the graph, under a key no
 //! node can have, so that luminal's passes can be given the graph alone.
 
-use super::{Graph, NodeIndex};
+use super::{Graph, NodeIndex, history::History};
 use luminal::prelude::{Data, Tensor};
 use rustc_hash::FxHashMap;
 use std::{any::Any, sync::Arc};
@@ -52,6 +52,22 @@ pub struct Meta {
     pub(super) created: usize,
     /// Images per run of the graph.
     pub batch: usize,
+    /// What became of the nodes that were here.
+    pub history: History,
+}
+
+impl Meta {
+    /// The number of the next node.
+    pub fn created(&self) -> usize {
+        self.created + 1
+    }
+}
+
+impl NodeMeta {
+    /// Of its creation: no two nodes of a graph ever share one.
+    pub fn number(&self) -> usize {
+        self.order.1
+    }
 }
 
 impl Data for Meta {

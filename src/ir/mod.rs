@@ -16,6 +16,7 @@
 pub mod arithmetic;
 pub mod copy;
 pub mod evaluate;
+pub mod history;
 pub mod kind;
 pub mod meta;
 pub mod ops;

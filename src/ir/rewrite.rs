@@ -2,6 +2,7 @@
 //! the side table never goes stale. Free nodes of arithmetic are in `arithmetic.rs`.
 
 mod redirect;
+mod remove;
 
 use super::{
     Graph, NodeIndex, Op, Origin, Own, Root, Value,
@@ -245,31 +246,6 @@ impl<'g> Rewriter<'g> {
             .no_delete
             .retain(|n| *n == NodeIndex::end() || kept.contains(n));
         self.graph.to_retrieve.retain(|n| kept.contains(n));
-    }
-
-    /// Removes every node that no root needs. Returns how many.
-    pub fn remove_dead(&mut self) -> usize {
-        let live = ancestors(self.graph, meta(self.graph).roots.iter().map(|r| r.node));
-        let dead: Vec<NodeIndex> = self
-            .graph
-            .graph
-            .node_indices()
-            .filter(|n| !live.contains(n))
-            .collect();
-        for &node in &dead {
-            self.graph.graph.remove_node(node);
-            self.graph.no_delete.remove(&node);
-            self.graph.to_retrieve.remove(&node);
-            self.graph.tensors.retain(|(n, _), _| *n != node);
-        }
-        let table = meta_mut(self.graph);
-        table.nodes.retain(|n, _| live.contains(n));
-        table.constants.retain(|_, n| live.contains(n));
-        table.leaves.retain(|_, nodes| {
-            nodes.retain(|n| live.contains(n));
-            !nodes.is_empty()
-        });
-        dead.len()
     }
 
     pub(super) fn node(

@@ -65,7 +65,7 @@ impl Layout<'_> {
         }
     }
 
-    fn line(&self, line: usize) -> String {
+    pub fn line(&self, line: usize) -> String {
         let mut text = format!("{}: ", self.names.own(line));
         for piece in &self.lines[line].pieces {
             match piece {

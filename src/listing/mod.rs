@@ -120,6 +120,18 @@ pub fn unfolded(sections: &[Section]) -> String {
     layout.text(sections, |section| rows(section).collect())
 }
 
+/// The lines of all sections, each written out on one row.
+pub fn lines(sections: &[Section]) -> Vec<String> {
+    let (lines, _) = joined(sections);
+    let names = Names::new(&lines);
+    let layout = Layout {
+        names: &names,
+        lines: &lines,
+        is_scope: &|_, _, _| false,
+    };
+    (0..lines.len()).map(|line| layout.line(line)).collect()
+}
+
 /// A line's text: words, and the lines it names.
 #[derive(Debug, Clone)]
 enum Piece {

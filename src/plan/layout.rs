@@ -7,9 +7,9 @@ const ALIGNMENT: usize = 64;
 
 /// The kernels between which a buffer must keep its contents, by position; inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Life {
-    first: usize,
-    last: usize,
+pub struct Life {
+    pub first: usize,
+    pub last: usize,
 }
 
 /// Gives every [`Place::Arena`] buffer its offset: largest first, each at the lowest place that is free for its whole life.
@@ -46,7 +46,7 @@ pub fn place(plan: &mut Plan) {
 
 /// When each arena buffer is first written and last read; results live to the end. `None` for buffers outside the arena and
 /// those nothing touches.
-fn lives(plan: &Plan) -> Vec<Option<Life>> {
+pub fn lives(plan: &Plan) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; plan.buffers.len()];
     let kernels: Vec<&Scheduled> = plan.accumulate.iter().chain(&plan.apply).collect();
     for (at, scheduled) in kernels.iter().enumerate() {

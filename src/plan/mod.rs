@@ -10,7 +10,8 @@ pub mod work;
 use std::sync::Arc;
 
 pub use kernel::{Access, Kernel};
-pub use lower::lower;
+pub use layout::{Life, lives};
+pub use lower::{lower, lower_from};
 pub use work::Work;
 
 /// Index into [`Plan::buffers`].

@@ -129,7 +129,7 @@ impl Value {
         Some(Spanned { value, span })
     }
 
-    fn to_yaml(&self) -> Yaml {
+    pub(super) fn to_yaml(&self) -> Yaml {
         match self {
             Value::Null => Yaml::Null,
             Value::Bool(value) => (*value).into(),

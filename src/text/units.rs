@@ -39,6 +39,18 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// `2.41 s`, `18.0 ms`, `345 µs`
+pub fn precise(seconds: f64) -> String {
+    let units = ["ns", "µs", "ms", "s"];
+    match seconds {
+        ..1e3 => {
+            let (value, unit) = scaled(1e9 * seconds, 1000.0, &units);
+            format!("{} {unit}", three_digits(value))
+        }
+        _ => format!("{seconds:.0} s"),
+    }
+}
+
 /// `2.4 s`, and from a minute on `3m 05s`
 pub fn lasting(time: f64) -> String {
     if time < 60.0 {
@@ -107,6 +119,10 @@ mod tests {
         );
         assert_eq!([0, 45_123_456_789].map(flops), ["0.00 FLOP", "45.1 GFLOP"]);
         assert_eq!([0.018, 2.44, 61.2].map(seconds), ["18 ms", "2.4 s", "61 s"]);
+        assert_eq!(
+            [3.45e-4, 0.018, 2.414, 4210.0].map(precise),
+            ["345 µs", "18.0 ms", "2.41 s", "4210 s"]
+        );
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn draw_legend(canvas: &Canvas<'_>) -> Result<(), DrawError> {
 
 /// Exponential means of what comes before and after each step, together over about a twenty-fifth of the run: smooth
 /// and without the lag of a mean over the past.
-fn smooth(losses: &[(u64, f32)]) -> Vec<(f64, f64)> {
+pub(crate) fn smooth(losses: &[(u64, f32)]) -> Vec<(f64, f64)> {
     let horizon = (losses.len() as f64 / 50.0).max(1.0);
     let keep = 1.0 - 1.0 / horizon;
     let add = |(sum, weight): &mut (f64, f64), loss: f32| {
@@ -164,7 +164,7 @@ fn smooth(losses: &[(u64, f32)]) -> Vec<(f64, f64)> {
 }
 
 /// Of many points, the lowest and the highest of each column, and the last of all.
-fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(crate) fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if points.len() <= 2 * COLUMNS {
         return points;
     }
@@ -189,7 +189,7 @@ fn thin(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 }
 
 /// `200`, `12.5k`, `1.2M`
-fn format_step(step: f64) -> String {
+pub(crate) fn format_step(step: f64) -> String {
     match step {
         s if s >= 1e6 => format!("{}M", s / 1e6),
         s if s >= 1e4 => format!("{}k", s / 1e3),

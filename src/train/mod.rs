@@ -8,6 +8,7 @@ pub mod disk;
 pub mod error;
 pub mod from_recipe;
 pub mod gallery;
+mod gradients;
 mod held_out;
 pub mod metrics;
 pub mod mismatch;

@@ -9,6 +9,8 @@
 //!   pictures/step_000200.png
 //!   checkpoints/step_000200.safetensors
 //!   tensorboard/events.out.tfevents.…      curves and pictures for TensorBoard
+//!   report.html                            all of it on a page
+//!   manifest.json                          what was run, on which images, where and when
 //!   earlier-1/                             an earlier run in the same folder, set aside
 //!   .lock                                  held by the process that writes here
 //! ```
@@ -43,7 +45,9 @@ const PICTURES: &str = "pictures";
 const CHECKPOINTS: &str = "checkpoints";
 const UNREADABLE: &str = "unreadable.txt";
 const BOARD: &str = "tensorboard";
-const ENTRIES: [&str; 7] = [
+const REPORT: &str = "report.html";
+const MANIFEST: &str = "manifest.json";
+const ENTRIES: [&str; 9] = [
     RECIPE,
     METRICS,
     UNREADABLE,
@@ -51,6 +55,8 @@ const ENTRIES: [&str; 7] = [
     PICTURES,
     CHECKPOINTS,
     BOARD,
+    REPORT,
+    MANIFEST,
 ];
 /// Where an earlier run is collected before it gets its number.
 const COLLECTING: &str = ".earlier";
@@ -96,6 +102,34 @@ impl Output {
     /// Where the command line writes event files for TensorBoard.
     pub fn board(&self) -> PathBuf {
         self.folder.join(BOARD)
+    }
+
+    /// Where the command line draws all of this on a page.
+    pub fn report(&self) -> PathBuf {
+        self.folder.join(REPORT)
+    }
+
+    /// Where the command line says what was run, where and when.
+    pub fn manifest(&self) -> PathBuf {
+        self.folder.join(MANIFEST)
+    }
+
+    /// The pictures that are there, by the steps behind which they were drawn.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn pictures(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let folder = match fs::read_dir(self.folder.join(PICTURES)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            folder => folder?,
+        };
+        let mut pictures = Vec::new();
+        for entry in folder {
+            let path = entry?.path();
+            pictures.extend(numbered(&path, ".png").map(|step| (step, path)));
+        }
+        pictures.sort();
+        Ok(pictures)
     }
 
     /// Creates the folders of a run, and removes the unfinished files of one that was killed.
@@ -160,13 +194,9 @@ impl Output {
     /// # Errors
     /// Of the file system.
     pub fn remove_pictures_behind(&self, step: u64) -> io::Result<()> {
-        for entry in fs::read_dir(self.folder.join(PICTURES))? {
-            let path = entry?.path();
-            if numbered(&path, ".png").is_some_and(|drawn| drawn > step) {
-                self.disk.remove(&path)?;
-            }
-        }
-        Ok(())
+        let pictures = self.pictures()?.into_iter();
+        let mut behind = pictures.filter(|(drawn, _)| *drawn > step);
+        behind.try_for_each(|(_, path)| self.disk.remove(&path))
     }
 
     /// The folder of the run.

@@ -12,6 +12,7 @@ use super::{
     metrics::Record,
     output::Output,
     schedule::{Rates, ScheduleConfig},
+    step::WeightInfo,
 };
 use crate::data::{DataConfig, Skipped};
 
@@ -85,9 +86,11 @@ pub enum Event<'a> {
         checkpoints: usize,
     },
     /// Training begins.
-    Started(Started),
+    Started(Started<'a>),
     /// An image cannot be read, and another stands in its place. Each is told once in a run.
     Unreadable(&'a Skipped),
+    /// The gradient of each weight by its norm, before clipping; where pictures are due.
+    Gradients(Gradients<'a>),
     /// An optimizer step was made.
     Step(&'a Record),
     /// A checkpoint is on the disk.
@@ -98,11 +101,24 @@ pub enum Event<'a> {
     Stopping,
 }
 
+/// How large the gradients of a step are.
+#[derive(Debug, Clone, Copy)]
+pub struct Gradients<'a> {
+    /// The optimizer step that is made with them, counted from 1.
+    pub step: u64,
+    /// In the order of the graph.
+    pub weights: &'a [WeightInfo],
+    /// Of each weight.
+    pub norms: &'a [f32],
+}
+
 /// Where a run begins and how far it goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Started {
+pub struct Started<'a> {
     /// Images found.
     pub images: usize,
+    /// A checksum over their names, in order: 32 hexadecimal digits.
+    pub names: &'a str,
     /// Images per optimizer step.
     pub batch: usize,
     /// Images computed at once.

@@ -12,11 +12,12 @@ use super::{
     checkpoint::{self, State},
     error::TrainError,
     gallery::Gallery,
+    gradients,
     held_out::HeldOut,
     metrics::{Log, Record},
     output::write_png,
     resume,
-    run::{Event, Observer, Run, Started, Summary},
+    run::{Event, Gradients, Observer, Run, Started, Summary},
     schedule::{Length, Schedule},
     step::{Draw, Step, StepError},
     stop::Stop,
@@ -148,6 +149,7 @@ impl<'r, 'p> Session<'r, 'p> {
     pub fn train(&mut self) -> Result<(), TrainError> {
         self.observer.observe(Event::Started(Started {
             images: self.loader.dataset().len(),
+            names: &self.names,
             batch: self.run.batch,
             micro_batch: self.program.micro_batch(),
             step: self.made,
@@ -165,7 +167,7 @@ impl<'r, 'p> Session<'r, 'p> {
             self.log(&record)?;
             self.observer.observe(Event::Step(&record));
             // Pictures first: what is due up to a checkpoint is there whenever the checkpoint is.
-            if self.picture_is_due() {
+            if self.shows(self.made) {
                 self.draw()?;
             }
             if self.made == self.goal || is_due(self.run.checkpoint_every, self.made) {
@@ -201,6 +203,9 @@ impl<'r, 'p> Session<'r, 'p> {
             loss += part as f64;
             files.extend(images.names);
         }
+        let norms = self
+            .shows(self.made + 1)
+            .then(|| gradients::norms(self.program));
         let lr = self.schedule.lr(self.made);
         let grad_norm = self.program.apply(lr as f32, self.made + 1)?;
         self.check_finite("gradient norm", grad_norm, &files)?;
@@ -208,6 +213,13 @@ impl<'r, 'p> Session<'r, 'p> {
         let seconds = started.elapsed().as_secs_f64();
         let loss = (loss / (batch / micro_batch) as f64) as f32;
         self.made += 1;
+        if let Some(norms) = &norms {
+            self.observer.observe(Event::Gradients(Gradients {
+                step: self.made,
+                weights: self.program.weights(),
+                norms,
+            }));
+        }
         self.seconds += seconds;
         self.loss = Some(loss);
         Ok(Some(Record {
@@ -351,15 +363,16 @@ impl<'r, 'p> Session<'r, 'p> {
         self.stop.will_leave(self.checkpoint.as_deref());
     }
 
-    fn picture_is_due(&self) -> bool {
-        self.made == self.goal || is_due(self.run.picture_every, self.made)
+    /// Whether pictures are due behind a step.
+    fn shows(&self, step: u64) -> bool {
+        step == self.goal || is_due(self.run.picture_every, step)
     }
 
     /// Draws what belongs to the step a run goes on from, as far as an accident kept it from being drawn: the curve may
     /// also show steps that have been cut since.
     fn catch_up(&mut self) -> Result<(), TrainError> {
         let output = &self.run.output;
-        let missing = self.picture_is_due() && !output.picture(self.made).exists();
+        let missing = self.shows(self.made) && !output.picture(self.made).exists();
         match self.made > 0 && missing {
             true => self.draw(),
             false if output.curve().exists() => self.draw_curve(),

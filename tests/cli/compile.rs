@@ -27,16 +27,34 @@ fn a_summary_is_printed_and_the_listings_are_written() {
         "4 images at once",
         "behind fusion",
         "generated images",
-        "build/tiny: recipe.yaml, graph.txt, gradient.txt, fused.txt, plan.txt",
+        "build/tiny: recipe.yaml, graph.txt, gradient.txt, fused.txt, plan.txt, report.html",
+        "look at   build/tiny/report.html",
     ] {
         assert!(text.contains(piece), "no `{piece}` in\n{text}");
     }
-    assert!(text.lines().count() < 30, "{text}");
-    assert_eq!(desk.list("build/tiny"), FILES);
+    assert!(text.lines().count() < 31, "{text}");
+    let mut files = desk.list("build/tiny");
+    files.retain(|file| file != "report.html");
+    assert_eq!(files, FILES);
+    assert!(
+        desk.read("build/tiny/report.html")
+            .contains("<title>tiny · mimc</title>")
+    );
     assert!(
         desk.read("build/tiny/graph.txt")
             .contains("encoder.blocks.0.attn.qkv")
     );
+}
+
+#[test]
+fn the_report_can_go_elsewhere() {
+    let desk = Desk::new();
+    let said = desk.good(&["compile", "tiny", "--report", "pages/a.html"]);
+    assert!(said.out.contains("look at   pages/a.html"), "{}", said.out);
+    assert!(desk.read("pages/a.html").ends_with("</html>"));
+    assert_eq!(desk.list("build/tiny"), FILES);
+    let json = desk.good(&["compile", "tiny", "--json"]).json();
+    assert_eq!(json["report"], "build/tiny/report.html");
 }
 
 #[test]
@@ -56,8 +74,30 @@ fn a_listing_is_printed_instead() {
         let printed = desk.good(&["compile", "tiny", "--emit", stage]).out;
         assert_eq!(printed, desk.read(&format!("build/tiny/{stage}.txt")));
     }
-    let printed = desk.good(&["compile", "tiny", "--emit", "recipe"]).out;
-    assert_eq!(printed, desk.read("build/tiny/recipe.yaml"));
+}
+
+#[test]
+fn the_recipe_is_printed_with_where_its_values_came_from() {
+    let desk = Desk::new();
+    let emit = ["compile", "tiny", "--emit", "recipe", "--micro-batch", "2"];
+    let printed = desk
+        .good(&[&emit[..], &["--set", "train.seed=7"]].concat())
+        .out;
+    for piece in [
+        "recipes/tiny.yaml:4\n",
+        "# --set train.seed=7\n",
+        "# default of graphs/vit/encoder.yaml:",
+        "# default: a tenth of train.epochs\n",
+        "# chosen on the command line\n",
+    ] {
+        assert!(printed.contains(piece), "no `{piece}` in\n{printed}");
+    }
+    desk.write("again.yaml", &printed);
+    desk.good(&["compile", "again.yaml", "-o", "again"]);
+    for file in FILES.iter().filter(|file| **file != "recipe.yaml") {
+        let (first, again) = (format!("build/tiny/{file}"), format!("again/{file}"));
+        assert_eq!(desk.read(&first), desk.read(&again), "{file}");
+    }
 }
 
 #[test]

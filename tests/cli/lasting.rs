@@ -56,8 +56,8 @@ fn files(desk: &Desk, folder: &str) -> Vec<(String, Vec<u8>)> {
             .expect("below")
             .display()
             .to_string();
-        let times =
-            ["metrics.jsonl", ".lock"].contains(&name.as_str()) || name.starts_with("tensorboard");
+        let times = ["metrics.jsonl", ".lock", "report.html", "manifest.json"];
+        let times = times.contains(&name.as_str()) || name.starts_with("tensorboard");
         if path.is_file() && !times {
             files.push((name, fs::read(path).expect("read")));
         }

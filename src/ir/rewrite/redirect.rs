@@ -16,6 +16,9 @@ impl Rewriter<'_> {
         if (node, output) == (by.node, by.output) {
             return;
         }
+        let number = |node| meta(self.graph).nodes[&node].number();
+        let (from, to) = (number(node), number(by.node));
+        meta_mut(self.graph).history.replaced(from, to);
         let mut copy = None;
         for (edge, reader) in self.reading_edges(node, output) {
             if reader == by.node || copy.as_ref().is_some_and(|c: &Value| c.node == reader) {
@@ -59,8 +62,12 @@ impl Rewriter<'_> {
         let op = copy::operator(&*self.graph.graph[node]);
         let dims = meta(self.graph).nodes[&node].dims.clone();
         let view = view::plain(&dims[0]);
+        let clone = self.boxed(op, inputs, dims);
+        let number = |node| meta(self.graph).nodes[&node].number();
+        let (original, repeated) = (number(node), number(clone));
+        meta_mut(self.graph).history.repeated(original, repeated);
         Value {
-            node: self.boxed(op, inputs, dims),
+            node: clone,
             output: 0,
             view,
         }

@@ -24,6 +24,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// # Panics
 /// On a graph that [`verify`](crate::ir::verify::verify) refuses.
 pub fn lower(graph: &Graph) -> Plan {
+    lower_from(graph).0
+}
+
+/// As [`lower`], and tells the number of the node that each kernel comes from: of `accumulate`, then of `apply`.
+///
+/// # Panics
+/// As [`lower`].
+pub fn lower_from(graph: &Graph) -> (Plan, Vec<usize>) {
     let mut lowering = Lowering::new(graph);
     lowering.leaves();
     lowering.alias_state();
@@ -51,6 +59,8 @@ struct Lowering<'g> {
     updates: FxHashSet<NodeIndex>,
     /// The node being lowered.
     current: NodeIndex,
+    /// The numbers of the nodes lowered to `accumulate`, and to `apply`.
+    lowered: [Vec<usize>; 2],
 }
 
 impl<'g> Lowering<'g> {
@@ -67,6 +77,7 @@ impl<'g> Lowering<'g> {
             constants: FxHashMap::default(),
             updates: update_nodes(graph),
             current: NodeIndex::end(),
+            lowered: Default::default(),
         }
     }
 
@@ -194,7 +205,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn finish(mut self) -> Plan {
+    fn finish(mut self) -> (Plan, Vec<usize>) {
         for root in &meta(self.graph).roots {
             if roots::parse(&root.name).is_none() {
                 let buffer = match self.homes.get(&(root.node, root.output)) {
@@ -214,7 +225,7 @@ impl<'g> Lowering<'g> {
             }
         }
         layout::place(&mut self.plan);
-        self.plan
+        (self.plan, self.lowered.concat())
     }
 
     // What the parts below use.
@@ -332,19 +343,17 @@ impl<'g> Lowering<'g> {
 
     /// Where a buffer of the current node's output dims is walked in its own order.
     fn push(&mut self, kernel: Kernel, flops: u64) {
-        let origin = meta(self.graph).nodes[&self.current]
-            .origin
-            .to_string()
-            .into();
+        let node = &meta(self.graph).nodes[&self.current];
         let scheduled = Scheduled {
             kernel,
-            origin,
+            origin: node.origin.to_string().into(),
             flops,
         };
-        if self.updates.contains(&self.current) {
-            self.plan.apply.push(scheduled);
-        } else {
-            self.plan.accumulate.push(scheduled);
+        let in_update = self.updates.contains(&self.current);
+        self.lowered[usize::from(in_update)].push(node.number());
+        match in_update {
+            true => self.plan.apply.push(scheduled),
+            false => self.plan.accumulate.push(scheduled),
         }
     }
 }

@@ -118,7 +118,7 @@ impl Observer for Heard {
                 .into_owned()
         };
         self.0.push(match event {
-            Event::Step(_) => return,
+            Event::Step(_) | Event::Gradients(_) => return,
             Event::SetAside(folder) => format!("set aside {}", name(folder)),
             Event::Damaged(_) => "damaged".into(),
             Event::NothingToResume(_) => "nothing to resume".into(),

@@ -11,7 +11,7 @@ use crate::train::{
     error::TrainError,
     metrics::{self, Record},
     output::Output,
-    run::{Event, Observer, Summary},
+    run::{Event, Observer, Run, Summary},
     trainer::Trainer,
 };
 
@@ -253,4 +253,34 @@ fn pictures_are_drawn_on_the_way_and_at_the_end() {
     // Drawing does not touch the training.
     let (model, _) = finished(&place.run("without pictures"));
     assert_eq!(training.bits(), model.bits());
+}
+
+#[test]
+fn gradients_are_told_where_pictures_are_due_and_make_up_the_norm() {
+    let place = Place::new();
+    let run = Run {
+        picture_every: 5,
+        ..place.run("a")
+    };
+    let mut told = Vec::new();
+    let mut norms = Vec::new();
+    let mut observer = |event: Event<'_>| match event {
+        Event::Gradients(gradients) => {
+            let squares = gradients.norms.iter().map(|norm| norm * norm);
+            told.push((gradients.step, squares.sum::<f32>().sqrt()));
+            let names: Vec<_> = gradients.weights.iter().map(|w| w.name.as_str()).collect();
+            assert_eq!(names.len(), gradients.norms.len());
+        }
+        Event::Step(record) => norms.push(record.grad_norm),
+        _ => {}
+    };
+    let mut model = Linear::new(SIZE, BATCH, 2);
+    let trainer = Trainer::new(&run, &mut model).observer(&mut observer);
+    trainer.train().expect("the run ends well");
+    let steps: Vec<u64> = told.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [5, 10, TOTAL]);
+    for (step, norm) in told {
+        let all = norms[step as usize - 1];
+        assert!((norm / all - 1.0).abs() < 1e-4, "{norm} and {all}");
+    }
 }

@@ -1,0 +1,200 @@
+//! Reports are whole pages that need nothing else, and say what the summary says.
+
+use html5ever::{parse_document, tendril::TendrilSink};
+use markup5ever_rcdom::{Handle, NodeData, RcDom};
+use mimc::{
+    Library, Options, Recipe, compile,
+    export::report::{self, Compiled},
+    pace::Pace,
+    recipe::builtin,
+    summary::Summary,
+};
+use serde_json::Value;
+
+const PACE: Pace = Pace {
+    flops: 1e11,
+    pointwise: 1e10,
+    scores: 1e10,
+    bandwidth: 1e10,
+};
+
+fn page(name: &str, sets: &[&str], pace: Option<&Pace>) -> (String, Summary) {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    let recipe = Recipe::load(name, &sets).expect("a sound recipe");
+    let options = Options {
+        anatomy: true,
+        ..Options::default()
+    };
+    let program = compile(&recipe, &Library::new(&[]), &options).expect("compiles");
+    let summary = Summary::new(&recipe, &program, "cpu", 0.0, pace);
+    let page = report::program(&Compiled {
+        recipe: &recipe,
+        program: &program,
+        anatomy: program.anatomy.as_ref().expect("it was asked for"),
+        summary: &summary,
+        pace,
+    });
+    (page, summary)
+}
+
+/// Every element with its attributes and the text in it, those inside of templates as well.
+fn elements(page: &str) -> Vec<(String, Vec<(String, String)>, String)> {
+    let dom = parse_document(RcDom::default(), Default::default()).one(page);
+    let errors = dom.errors.borrow();
+    assert!(errors.is_empty(), "{errors:?}");
+    let mut found = Vec::new();
+    let mut open: Vec<Handle> = vec![dom.document.clone()];
+    while let Some(node) = open.pop() {
+        open.extend(node.children.borrow().iter().rev().cloned());
+        if let NodeData::Element {
+            name,
+            attrs,
+            template_contents,
+            ..
+        } = &node.data
+        {
+            open.extend(template_contents.borrow().clone());
+            let attrs = attrs.borrow();
+            let attrs = attrs
+                .iter()
+                .map(|attr| (attr.name.local.to_string(), attr.value.to_string()));
+            found.push((name.local.to_string(), attrs.collect(), text(&node)));
+        }
+    }
+    found
+}
+
+fn text(node: &Handle) -> String {
+    match &node.data {
+        NodeData::Text { contents } => contents.borrow().to_string(),
+        _ => node.children.borrow().iter().map(text).collect(),
+    }
+}
+
+fn data(page: &str) -> Value {
+    let (_, from) = page.split_once("id=\"data\">").expect("there is data");
+    let (json, _) = from.split_once("</script>").expect("it ends");
+    serde_json::from_str(json).expect("JSON")
+}
+
+#[test]
+fn the_report_of_every_recipe_is_a_whole_page_and_adds_up_to_its_summary() {
+    for (name, _) in builtin() {
+        let (page, summary) = page(&name, &[], Some(&PACE));
+        assert!(page.len() < 4 << 20, "{name}: {} bytes", page.len());
+        let elements = elements(&page);
+        for (tag, attributes, _) in &elements {
+            let fetches = ["link", "img", "iframe", "object", "embed", "base"];
+            assert!(!fetches.contains(&&**tag), "{name}: <{tag}>");
+            for (attribute, value) in attributes {
+                let is_link = ["href", "src", "action", "srcset"].contains(&&**attribute);
+                assert!(!is_link || value.starts_with('#'), "{name}: {value}");
+            }
+        }
+        for address in ["http://", "https://", "@import", "url(//"] {
+            assert!(!page.contains(address), "{name}: {address}");
+        }
+
+        let data = data(&page);
+        let kernels = data["kernels"].as_array().expect("a list");
+        assert_eq!(kernels.len(), summary.kernels.kernels, "{name}");
+        let sum = |phase: &str, field: &str| -> f64 {
+            let of = kernels.iter().filter(|kernel| kernel["phase"] == phase);
+            of.map(|kernel| kernel[field].as_f64().expect("a number"))
+                .sum()
+        };
+        let batch = summary.micro_batch as f64;
+        assert_eq!(
+            sum("forward", "flops") / batch,
+            summary.forward_flops as f64
+        );
+        assert_eq!(
+            sum("backward", "flops") / batch,
+            summary.backward_flops as f64
+        );
+        let micro_batch = sum("forward", "seconds") + sum("backward", "seconds");
+        let step = summary.accumulations as f64 * micro_batch + sum("update", "seconds");
+        let foretold = summary.prediction.expect("from the pace").step_seconds;
+        assert!(
+            (step / foretold - 1.0).abs() < 1e-2,
+            "{name}: {step}, {foretold}"
+        );
+
+        let live = data["memory"]["live"].as_array().expect("a list");
+        let live: Vec<Vec<f64>> = live
+            .iter()
+            .map(|use_of| {
+                let bytes = use_of.as_array().expect("a list").iter();
+                bytes
+                    .map(|bytes| bytes.as_f64().expect("a number"))
+                    .collect()
+            })
+            .collect();
+        let at = |kernel: usize| live.iter().map(|bytes| bytes[kernel]).sum::<f64>();
+        let peak = (0..kernels.len()).map(at).fold(0.0, f64::max);
+        let state: f64 = live[..4].iter().map(|bytes| bytes[0]).sum();
+        assert_eq!(state, summary.memory.state as f64, "{name}");
+        // The arena holds the peak, and little besides.
+        let total = summary.memory.total as f64;
+        assert!(
+            peak <= total && peak > 0.9 * total,
+            "{name}: {peak} of {total}"
+        );
+
+        let rows = elements.iter().filter(|(tag, ..)| tag == "tr");
+        let row = |path: &str| {
+            let is = |attributes: &[(String, String)]| {
+                attributes.contains(&("data-path".into(), path.into()))
+            };
+            let mut rows = rows.clone();
+            rows.find(|(_, attributes, _)| is(attributes))
+        };
+        let (_, _, whole) = row("").expect("the model has a row");
+        let parameters = mimc::text::units::grouped(summary.parameters);
+        assert!(
+            whole.contains(&parameters),
+            "{name}: {parameters} in {whole}"
+        );
+        assert!(row("encoder").is_some());
+    }
+}
+
+#[test]
+fn every_picture_that_opens_is_there() {
+    let (page, _) = page("quickstart", &[], None);
+    let data = data(&page);
+    let scopes = data["scopes"].as_object().expect("a map");
+    let elements = elements(&page);
+    let has = |id: &str| {
+        let id = ("id".to_owned(), id.to_owned());
+        elements
+            .iter()
+            .any(|(_, attributes, _)| attributes.contains(&id))
+    };
+    for (scope, pictures) in scopes {
+        for picture in pictures.as_array().expect("two sides") {
+            let Some(picture) = picture.as_u64() else {
+                continue;
+            };
+            assert!(has(&format!("picture-{picture}")), "{scope}");
+        }
+    }
+    for part in ["", "encoder", "encoder.layers.0.blocks.0.attn"] {
+        let both = scopes[part].as_array().expect("two sides");
+        assert!(both.iter().all(Value::is_u64), "{part}: {both:?}");
+    }
+    assert!(data["kernels"][0]["seconds"].is_null(), "no pace, no time");
+}
+
+#[test]
+fn what_a_recipe_says_is_text() {
+    let doc = "doc=<script>alert(1)</script> & \"more\" </style>";
+    let (page, _) = page("quickstart", &[doc], Some(&PACE));
+    let elements = elements(&page);
+    let scripts = elements.iter().filter(|(tag, ..)| tag == "script").count();
+    assert_eq!(scripts, 2);
+    let told = elements
+        .iter()
+        .any(|(tag, _, text)| tag == "p" && text.contains("<script>alert(1)"));
+    assert!(told, "it is told as it stands");
+}
