@@ -10,6 +10,7 @@ use super::{
 };
 use clap::{Args, ValueEnum};
 use mimc::{
+    backend::AUTO,
     compile::{Listings, compile_model},
     export,
     summary::Summary,
@@ -85,7 +86,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     let job = Job {
         recipe: arguments.recipe,
         sets: arguments.sets.sets,
-        backend: backend.unwrap_or(arguments::default_backend()).to_owned(),
+        backend: backend.unwrap_or(AUTO).to_owned(),
         memory: arguments.memory,
         micro_batch: arguments.micro_batch,
     };
@@ -97,11 +98,12 @@ pub fn run(arguments: Arguments) -> Outcome {
     let files = build::write(&job, &compiled, &listings, &folder)?;
 
     let summary = || -> Result<Summary, Failure> {
-        let pace = pace::pace_kept(job.backend())?;
+        let backend = job.backend();
+        let pace = pace::pace_kept(backend)?;
         Ok(Summary::new(
             &compiled.recipe,
             &compiled.program,
-            &job.backend,
+            backend.name(),
             compiled.seconds,
             pace.as_ref(),
         ))

@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{self, BackendArgument, Sets, Threads},
+    arguments::{BackendArgument, Sets, Threads},
     board::Board,
     build::{self, Last},
     failure::Failure,
@@ -13,7 +13,7 @@ use super::{
 };
 use clap::{Args, value_parser};
 use mimc::{
-    backend::Backend,
+    backend::{AUTO, Backend},
     compile::{self, compile_forward},
     ir::meta,
     recipe::{Images, Recipe},
@@ -117,11 +117,7 @@ fn choose(arguments: &Arguments) -> Result<(Job, Option<Last>), Failure> {
     let job = |recipe: &str| Job {
         recipe: recipe.to_owned(),
         sets: sets.clone(),
-        backend: arguments
-            .backend
-            .name()
-            .unwrap_or(arguments::default_backend())
-            .to_owned(),
+        backend: arguments.backend.name().unwrap_or(AUTO).to_owned(),
         memory: None,
         micro_batch: None,
     };
@@ -199,14 +195,19 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
     compiled.program.check_fed()?;
     let few = PICTURED.min(compiled.program.micro_batch);
     let forward = compile_forward(&compiled.recipe, &compiled.library, few)?;
-    memory::check(&compiled, compile::memory(&forward))?;
+    memory::check(&compiled, compile::memory(&forward), backend)?;
     let Compiled {
-        recipe, program, ..
+        recipe,
+        library,
+        program,
+        ..
     } = compiled;
-    let mut training = program.prepare(backend, recipe.train.seed)?;
+    let cost = program.cost.memory();
+    let short = |error| memory::short(error, cost, &recipe, &library);
+    let mut training = program.prepare(backend, recipe.train.seed).map_err(short)?;
     let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
     let mut pictures = match has("decoder") && has("mask") {
-        true => Some(backend.prepare(forward)?),
+        true => Some(backend.prepare(forward).map_err(short)?),
         false => {
             screen::note("no pictures: the model has no outputs `decoder` and `mask`");
             None

@@ -72,12 +72,14 @@ impl Step for Reference {
         &self.weights
     }
 
-    fn read(&self, part: Part, index: usize, to: &mut [f32]) {
+    fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError> {
         to.copy_from_slice(&self.state[index][place(part)]);
+        Ok(())
     }
 
-    fn write(&mut self, part: Part, index: usize, from: &[f32]) {
+    fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError> {
         self.state[index][place(part)].copy_from_slice(from);
+        Ok(())
     }
 
     fn micro_batch(&self) -> usize {
