@@ -1,6 +1,7 @@
 //! Backends: what runs a compiled graph.
 
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 
 use crate::{
