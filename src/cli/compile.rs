@@ -10,9 +10,12 @@ use super::{
 };
 use clap::{Args, ValueEnum};
 use mimc::{
-    backend::AUTO,
+    backend::{
+        AUTO,
+        cuda::{self, Target},
+    },
     compile::{Listings, compile_model},
-    export,
+    export, plan,
     summary::Summary,
 };
 use serde::Serialize;
@@ -33,6 +36,9 @@ pub struct Arguments {
     /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
+    /// What `--emit cuda` is for
+    #[arg(long, value_name = "ARCH", default_value = "sm_90", value_parser = target)]
+    target: Target,
     /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     depth: u8,
@@ -71,6 +77,8 @@ enum Stage {
     Json,
     /// The model as a PyTorch module
     Torch,
+    /// Every kernel of the step for a GPU, and the order of their launches
+    Cuda,
 }
 
 #[derive(Serialize)]
@@ -109,7 +117,10 @@ pub fn run(arguments: Arguments) -> Outcome {
         ))
     };
     match arguments.emit {
-        Some(stage) => screen::print(stage.text(&compiled, &listings, arguments.depth.into())?)?,
+        Some(stage) => {
+            let depth = arguments.depth.into();
+            screen::print(stage.text(&compiled, &listings, depth, arguments.target)?)?;
+        }
         None if arguments.json => screen::print_json(&Document {
             summary: &summary()?,
             folder: &folder,
@@ -133,6 +144,7 @@ impl Stage {
         compiled: &Compiled,
         listings: &Listings,
         depth: usize,
+        target: Target,
     ) -> Result<String, Failure> {
         let Compiled {
             recipe, library, ..
@@ -148,6 +160,19 @@ impl Stage {
             Stage::Mermaid => export::mermaid(&export::flow(&model()?, depth)),
             Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),
             Stage::Torch => export::torch(recipe, library)?,
+            Stage::Cuda => {
+                let program = cuda::emit(&plan::lower(&compiled.program.graph), target);
+                cuda::print(&program, target)
+            }
         })
+    }
+}
+
+/// `sm_90`: a compute capability from 8.0 on, where products of bf16 begin.
+fn target(text: &str) -> Result<Target, String> {
+    let number = text.strip_prefix("sm_").and_then(|n| n.parse().ok());
+    match number {
+        Some(capability @ 80..=999) => Ok(Target(capability)),
+        _ => Err("an architecture is `sm_80`, `sm_90` or another from `sm_80` on".into()),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{BufferId, Element, Work};
+use crate::plan::{BufferId, Element, StreamId, Work};
 
 /// A plan, lowered to CUDA for one [`Target`].
 #[derive(Debug, Clone, Default)]
@@ -16,7 +16,8 @@ pub struct Program {
     pub apply: Vec<Scheduled>,
     /// Data that launches read and nobody writes, uploaded once.
     pub tables: Vec<Table>,
-    /// Bytes of working memory behind the arena, used by one launch after the other.
+    /// Bytes of working memory beside the arena. What a launch leaves there, later ones of the same run read; nothing is kept
+    /// from run to run.
     pub scratch: usize,
 }
 
@@ -37,6 +38,8 @@ pub struct Kernel {
 #[derive(Debug, Clone)]
 pub struct Scheduled {
     pub launch: Launch,
+    /// As [`crate::plan::Kernel::label`], of the kernel of the plan that this is or helps; `cast` where it serves many.
+    pub label: &'static str,
     pub origin: Arc<str>,
     pub work: Work,
 }
@@ -65,9 +68,11 @@ pub enum Argument {
     Scratch(usize),
     /// Index into [`Program::tables`].
     Table(usize),
-    /// Unsigned 64-bit numbers that change from run to run: the position of the micro-batch's first image in the effective batch, then the
-    /// key of each stream of the plan.
+    /// Unsigned 64-bit numbers that change from run to run: the position of the micro-batch's first image in the effective
+    /// batch, then the key of each stream of the plan.
     Draws,
+    /// The key of one stream, where it stands among them.
+    Key(StreamId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
