@@ -202,17 +202,19 @@ fn start(run: &Run, compiled: Compiled, backend: &dyn Backend) -> Result<Summary
         program,
         ..
     } = compiled;
-    let cost = program.cost.memory();
-    let short = |error| memory::short(error, cost, &recipe, &library);
-    let mut training = program.prepare(backend, recipe.train.seed).map_err(short)?;
     let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
     let mut pictures = match has("decoder") && has("mask") {
-        true => Some(backend.prepare(forward).map_err(short)?),
+        true => Some(backend.prepare(forward)?),
         false => {
             screen::note("no pictures: the model has no outputs `decoder` and `mask`");
             None
         }
     };
+    // Behind the smaller program: what is short then is short for the larger, whose micro-batch can be less.
+    let cost = program.cost.memory();
+    let short = |error| memory::short(error, cost, &recipe, &library);
+    let training = program.prepare(backend, recipe.train.seed);
+    let mut training = training.map_err(short)?;
     let stop = Stop::default();
     if let Err(error) = signals::install(stop.clone(), PATIENCE) {
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));

@@ -15,8 +15,8 @@ use crate::{
 const ALIGNMENT: usize = 256;
 /// Bytes that products work in; more brings Hopper nothing.
 pub const WORKSPACE: usize = 32 << 20;
-/// Bytes that are left for the driver: modules, recorded work, the kernels of cublasLt.
-const RESERVE: u64 = 256 << 20;
+/// Bytes that are left for what the driver loads beside it: kernels, those of cublasLt, recorded work.
+const RESERVE: u64 = 64 << 20;
 
 /// Where each part is, in bytes from the start. A function of plan and program alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -84,7 +84,7 @@ EXPORT nvrtcCompileProgram(void* handle, int, const char* const*)
         << "namespace kernels {\n" << misread << "#line 1 \"" << unit.name << "\"\n" << source << "\n"
         << "LAUNCHER(" << name << ")\n"
         << "extern \"C\" const unsigned* arguments_" << name << "() { return sizes_of(" << name << "); }\n}\n";
-    const std::string command = "g++ -std=c++17 -O2 -fno-strict-aliasing -w -fPIC -shared -s " + base + ".cpp -o " + base
+    const std::string command = "g++ -std=c++17 -O1 -fno-strict-aliasing -w -fPIC -shared -s " + base + ".cpp -o " + base
         + ".so 2>" + base + ".log";
     const int failed = system(command.c_str());
     unit.log = contents(base + ".log");
