@@ -1,8 +1,11 @@
 //! Every backend computes what luminal's primitives compute: loss, gradients and one update of a graph that holds every
 //! operator a model can be written in.
 
+#[path = "gpu/emulator.rs"]
+mod emulator;
+
 use mimc::{
-    backend::usable,
+    backend::{BACKENDS, usable},
     gradient::differentiate,
     ir::{
         Graph, Rewriter, Value, new_graph,
@@ -14,6 +17,9 @@ use mimc::{
 };
 
 const BATCH: usize = 2;
+
+/// Says that every backend can be used.
+const ALL: &str = "MIMC_TEST_ALL_BACKENDS";
 
 fn model() -> Graph {
     let mut graph = new_graph(BATCH);
@@ -183,6 +189,10 @@ fn backends_agree_with_luminals_primitives() {
             )
         })
         .collect();
+    if std::env::var_os(ALL).is_some() {
+        let names: Vec<_> = BACKENDS.iter().map(|b| b.name()).collect();
+        assert_eq!(all.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    }
     let (_, oracle) = all
         .iter()
         .find(|(name, _)| *name == "reference")
@@ -211,4 +221,22 @@ fn backends_agree_with_luminals_primitives() {
         gradients.clone().count() == 4
             && gradients.clone().all(|(_, g)| g.iter().any(|x| *x != 0.0))
     );
+}
+
+/// The same once more, where a driver is emulated: each process asks once what it can use.
+#[test]
+fn backends_for_gpus_agree_on_an_emulated_driver() {
+    let Some(emulator) = emulator::emulator() else {
+        return;
+    };
+    let own = std::env::current_exe().expect("a running test has a file");
+    let said = std::process::Command::new(own)
+        .args(["--exact", "backends_agree_with_luminals_primitives"])
+        .env("MIMC_CUDA_PATH", &emulator.folder)
+        .env("XDG_CACHE_HOME", &emulator.cache)
+        .env(ALL, "1")
+        .output()
+        .expect("it starts");
+    let told = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && told.contains("1 passed"), "{told}");
 }

@@ -6,6 +6,11 @@ pub mod cpu;
     reason = "kernels and their fields are named for what they are"
 )]
 pub mod cuda;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod luminal_cuda;
 pub mod reference;
 
 use crate::{
@@ -74,7 +79,7 @@ impl Ceiling {
 }
 
 /// Every backend: first the one that runs on any machine.
-pub const BACKENDS: &[&dyn Backend] = &[&Cpu, &Cuda, &Reference];
+pub const BACKENDS: &[&dyn Backend] = &[&Cpu, &Cuda, &LuminalCuda, &Reference];
 
 /// Stands for the fastest backend that can be used here: see [`auto`].
 pub const AUTO: &str = "auto";
@@ -165,6 +170,51 @@ impl Backend for Cuda {
 
     fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {
         Ok(Box::new(cuda::CudaStep::new(plan::lower(&graph))?))
+    }
+}
+
+/// luminal's own compiler for CUDA, in f32: the baseline that fused kernels are measured against.
+pub struct LuminalCuda;
+
+impl Backend for LuminalCuda {
+    fn name(&self) -> &'static str {
+        "luminal-cuda"
+    }
+
+    fn doc(&self) -> &'static str {
+        "luminal's own CUDA compiler, f32: a baseline, for tiny models only"
+    }
+
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    fn unusable(&self) -> Option<String> {
+        luminal_cuda::unusable()
+    }
+
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
+    fn unusable(&self) -> Option<String> {
+        Some("it is built for Linux on x86-64 and ARM alone".into())
+    }
+
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {
+        Ok(Box::new(luminal_cuda::prepare(graph)?))
+    }
+
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
+    fn prepare(&self, _: Graph) -> Result<Box<dyn Step>, StepError> {
+        Err(StepError::NoGpu(self.unusable().unwrap_or_default()))
     }
 }
 

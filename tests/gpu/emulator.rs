@@ -10,7 +10,7 @@ use std::{
 
 /// Libraries that pose as NVIDIA's.
 pub struct Emulator {
-    /// Holds `libcuda.so.1`, `libnvrtc.so.13` and `libcublasLt.so.13`.
+    /// Holds `libcuda.so.1`, `libnvrtc.so.13`, `libcublasLt.so.13` and `libcublas.so.13`.
     pub folder: PathBuf,
     /// Where what runs on it keeps its kernels: compiling them takes the time of the test.
     pub cache: PathBuf,
@@ -35,7 +35,7 @@ fn sources() -> PathBuf {
 
 fn build() -> Emulator {
     let sources = sources();
-    let files = ["driver.cpp", "driver.h", "nvrtc.cpp", "cublaslt.cpp", "kernel.h"];
+    let files = ["driver.cpp", "driver.h", "nvrtc.cpp", "cublaslt.cpp", "cublas.cpp", "kernel.h"];
     let mut hasher = DefaultHasher::new();
     for file in files {
         fs::read(sources.join(file)).expect("a source").hash(&mut hasher);
@@ -52,7 +52,9 @@ fn build() -> Emulator {
         library(at, "nvrtc.cpp", "libnvrtc.so.13", &[&header]);
         let driver = at.join("libcuda.so.1");
         let driver = driver.to_str().expect("a plain path");
-        library(at, "cublaslt.cpp", "libcublasLt.so.13", &[driver, "-Wl,-rpath,$ORIGIN"]);
+        let of_driver = [driver, "-Wl,-rpath,$ORIGIN"];
+        library(at, "cublaslt.cpp", "libcublasLt.so.13", &of_driver);
+        library(at, "cublas.cpp", "libcublas.so.13", &of_driver);
         // Another process may have been faster; its libraries are the same.
         let _ = fs::rename(partly.keep(), &folder);
     }

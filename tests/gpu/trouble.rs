@@ -111,9 +111,10 @@ fn doctor_tells_what_was_found() {
 fn memory_that_is_short_is_told_before_the_first_step_with_what_would_fit() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator);
-    // Room for both programs and a few of these images, besides what products and the driver take.
-    let memory = [("EMULATOR_MEMORY", "160000000")];
-    let whole = ["--set", "train.batch=512", "--set", "train.micro_batch=512"];
+    // Room for both programs and some of these images, besides what products and the driver take.
+    let memory = [("EMULATOR_MEMORY", "139000000")];
+    let batch = ["--set", "data.count=128", "--set", "train.batch=128"];
+    let whole = [&batch[..], &["--set", "train.micro_batch=128"]].concat();
     let said = desk.mimc_with(&memory, &[&run("1")[..], &whole].concat());
     said.says(
         1,
@@ -127,7 +128,7 @@ fn memory_that_is_short_is_told_before_the_first_step_with_what_would_fit() {
     let fitting = said.err.split("train.micro_batch=").nth(1).expect("told above");
     let fitting = fitting.split_whitespace().next().expect("a number");
     let fitting = format!("train.micro_batch={fitting}");
-    let less = ["--set", "train.batch=512", "--set", &fitting];
+    let less = [&batch[..], &["--set", &fitting]].concat();
     desk.mimc_with(&memory, &[&run("1")[..], &less].concat())
         .says(0, &[]);
 }

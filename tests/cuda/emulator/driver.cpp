@@ -84,6 +84,7 @@ size_t taken = 0;
 long long launched = 0;
 bool lost = false;
 Stream null_stream;
+std::vector<Stream*> streams;
 
 Stream* stream_of(void* handle) { return handle ? (Stream*)handle : &null_stream; }
 
@@ -219,6 +220,9 @@ EXPORT cuMemAlloc_v2(Address* address, size_t bytes)
 EXPORT cuMemFree_v2(Address address)
 {
     ENTER
+    // It waits for all work, as the driver's does.
+    null_stream.drain();
+    for (Stream* stream : streams) stream->drain();
     auto found = allocations.find(address);
     if (found == allocations.end()) return INVALID;
     taken -= found->second;
@@ -266,10 +270,77 @@ EXPORT cuMemsetD8Async(Address at, unsigned char value, size_t bytes, void* stre
     put(stream, [=] { memset((void*)at, value, bytes); });
     return 0;
 }
+// What luminal's crates call besides; all of it on the stream of no name.
+EXPORT cuMemAllocAsync(Address* address, size_t bytes, void*) { return cuMemAlloc_v2(address, bytes); }
+EXPORT cuMemFreeAsync(Address address, void* stream)
+{
+    ENTER
+    put(stream, [=] { cuMemFree_v2(address); });
+    return 0;
+}
+EXPORT cuMemcpyHtoD_v2(Address to, const void* from, size_t bytes)
+{
+    ENTER
+    const Status put = cuMemcpyHtoDAsync_v2(to, from, bytes, nullptr);
+    null_stream.drain();
+    return put;
+}
+EXPORT cuMemcpyDtoH_v2(void* to, Address from, size_t bytes)
+{
+    ENTER
+    const Status put = cuMemcpyDtoHAsync_v2(to, from, bytes, nullptr);
+    null_stream.drain();
+    return put;
+}
+EXPORT cuMemcpyDtoD_v2(Address to, Address from, size_t bytes)
+{
+    ENTER
+    const Status put = cuMemcpyDtoDAsync_v2(to, from, bytes, nullptr);
+    null_stream.drain();
+    return put;
+}
+EXPORT cuMemsetD8_v2(Address at, unsigned char value, size_t bytes)
+{
+    ENTER
+    const Status put = cuMemsetD8Async(at, value, bytes, nullptr);
+    null_stream.drain();
+    return put;
+}
+EXPORT cuCtxGetCurrent(void** context)
+{
+    ENTER
+    *context = &lock;
+    return 0;
+}
+EXPORT cuCtxSynchronize()
+{
+    ENTER
+    null_stream.drain();
+    return lost ? LOST : 0;
+}
+
+// And what they are linked against, and nobody calls.
+#define UNCALLED(name) \
+    EXPORT name() { abort(); }
+UNCALLED(cuDestroyExternalMemory)
+UNCALLED(cuExternalMemoryGetMappedBuffer)
+UNCALLED(cuImportExternalMemory)
+UNCALLED(cuLaunchCooperativeKernel)
+UNCALLED(cuModuleLoad)
+UNCALLED(cuOccupancyAvailableDynamicSMemPerBlock)
+UNCALLED(cuOccupancyMaxActiveBlocksPerMultiprocessor)
+UNCALLED(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags)
+UNCALLED(cuOccupancyMaxActiveClusters)
+UNCALLED(cuOccupancyMaxPotentialBlockSize)
+UNCALLED(cuOccupancyMaxPotentialBlockSizeWithFlags)
+UNCALLED(cuOccupancyMaxPotentialClusterSize)
+UNCALLED(cuProfilerStart)
+UNCALLED(cuProfilerStop)
+
 EXPORT cuStreamCreate(void** stream, unsigned)
 {
     ENTER
-    *stream = new Stream;
+    *stream = streams.emplace_back(new Stream);
     return 0;
 }
 EXPORT cuStreamDestroy_v2(void* stream)

@@ -55,9 +55,16 @@ EXPORT nvrtcGetSupportedArchs(int* targets)
     targets[0] = 75, targets[1] = 80, targets[2] = 90;
     return 0;
 }
-EXPORT nvrtcCreateProgram(void** unit, const char* source, const char* name, int, const char* const*, const char* const*)
+EXPORT nvrtcCreateProgram(
+    void** unit, const char* source, const char* name, int headers, const char* const* texts, const char* const* includes)
 {
-    *unit = new Unit{source, name ? name : "kernel"};
+    // What is included is put in where it is asked for.
+    std::string whole = source;
+    for (int i = 0; i < headers; i++) {
+        const std::string asked = std::string("#include \"") + includes[i] + "\"";
+        for (size_t at; (at = whole.find(asked)) != std::string::npos;) whole.replace(at, asked.size(), texts[i]);
+    }
+    *unit = new Unit{whole, name ? name : "kernel"};
     return 0;
 }
 EXPORT nvrtcDestroyProgram(void** unit)
@@ -72,8 +79,6 @@ EXPORT nvrtcCompileProgram(void* handle, int, const char* const*)
     char folder[] = "/tmp/mimc-nvrtc-XXXXXX";
     if (!mkdtemp(folder)) return COMPILATION;
     const std::string base = std::string(folder) + "/kernel", name = entry(unit.source);
-    // NVIDIA's header of half precision is what some sources ask for and none uses.
-    const std::string source = std::regex_replace(unit.source, std::regex("#include \"cuda_fp16.h\""), "");
     // A word that is taken for another, so that no kernel compiles.
     const char* word = getenv("EMULATOR_MISREAD");
     const std::string misread = word ? std::string("#define ") + word + " misread\n" : "";
@@ -81,7 +86,8 @@ EXPORT nvrtcCompileProgram(void* handle, int, const char* const*)
         << "#include \"" KERNEL_H "\"\n"
         << "template <class... A> const unsigned* sizes_of(void (*)(A...))\n"
         << "{ static const unsigned sizes[] = {(unsigned)sizeof...(A), (unsigned)sizeof(A)...}; return sizes; }\n"
-        << "namespace kernels {\n" << misread << "#line 1 \"" << unit.name << "\"\n" << source << "\n"
+        << "inline float __frcp_rn(float x) { return 1.0f / x; }\n"
+        << "namespace kernels {\n" << misread << "#line 1 \"" << unit.name << "\"\n" << unit.source << "\n"
         << "LAUNCHER(" << name << ")\n"
         << "extern \"C\" const unsigned* arguments_" << name << "() { return sizes_of(" << name << "); }\n}\n";
     const std::string command = "g++ -std=c++17 -O1 -fno-strict-aliasing -w -fPIC -shared -s " + base + ".cpp -o " + base
