@@ -189,7 +189,8 @@ impl<'a> RowText<'a> {
             true => self.nest.count(0),
             false => self.nest.count(1) / self.vector,
         };
-        let block = self.lanes.max(BLOCK);
+        // Warps that share a row have the block to themselves.
+        let block = if self.lanes > 32 { self.lanes } else { BLOCK };
         let side_by_side = block / self.lanes;
         let exact = rows % side_by_side == 0;
         let sweeps = self.sweeps();
