@@ -274,7 +274,7 @@ impl Program {
             let weight = self.weights.iter().find(|w| w.name == info.name);
             let weight = weight.expect("the graph holds only weights that elaboration made");
             let values = elaborate::initial(&weight.init, &weight.name, &weight.dims, seed);
-            step.write(Part::Value, index, &values);
+            step.write(Part::Value, index, &values)?;
         }
         Ok(step)
     }

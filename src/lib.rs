@@ -69,6 +69,7 @@ pub mod compare;
 pub mod compile;
 pub mod data;
 pub mod diagnostic;
+pub mod doctor;
 pub mod elaborate;
 pub mod export;
 pub mod gradient;

@@ -18,6 +18,8 @@ pub enum Grant {
     Machine,
     /// A control group, by its path.
     Group(String),
+    /// A GPU, by its name.
+    Device(String),
 }
 
 impl fmt::Display for Grant {
@@ -25,6 +27,7 @@ impl fmt::Display for Grant {
         match self {
             Self::Machine => f.write_str("this machine"),
             Self::Group(path) => write!(f, "the control group {path}"),
+            Self::Device(name) => write!(f, "the {name}"),
         }
     }
 }

@@ -62,6 +62,7 @@ fn language_recipe_plan_and_kernels_do_not_name_luminal() {
             "recipe.rs",
             "plan",
             "backend/cpu",
+            "backend/cuda",
             "data",
             "train",
         ],

@@ -75,7 +75,7 @@ fn with_passes(recipe: &Recipe, batch: usize, before: &[Pass], behind: &[Pass]) 
             .zip(values)
             .map(|(p, x)| x + 0.02 * key.normal(p) as f32)
             .collect();
-        step.write(Part::Value, index, &values);
+        step.write(Part::Value, index, &values).expect("held");
     }
     let elements = batch * 3 * recipe.data.size * recipe.data.size;
     let image: Vec<f32> = (0..elements as u64)
@@ -92,7 +92,7 @@ fn with_passes(recipe: &Recipe, batch: usize, before: &[Pass], behind: &[Pass]) 
         .expect("it runs");
     let gradient = |(index, info): (usize, &mimc::train::step::WeightInfo)| {
         let mut values = vec![0.0; info.len()];
-        step.read(Part::Gradient, index, &mut values);
+        step.read(Part::Gradient, index, &mut values).expect("held");
         (info.name.clone(), values)
     };
     Result {

@@ -111,7 +111,7 @@ fn a_program_for_the_cpu_ends_between_two_kernels_and_leaves_its_weights() {
     let state = |step: &dyn Step| -> Vec<Vec<f32>> {
         let read = |(index, weight): (usize, &WeightInfo)| {
             let mut values = vec![0.0; weight.len()];
-            step.read(Part::Value, index, &mut values);
+            step.read(Part::Value, index, &mut values).expect("held");
             values
         };
         step.weights().iter().enumerate().map(read).collect()
@@ -134,11 +134,14 @@ impl Step for Stuck {
         &self.weights
     }
 
-    fn read(&self, _: Part, _: usize, to: &mut [f32]) {
+    fn read(&self, _: Part, _: usize, to: &mut [f32]) -> Result<(), StepError> {
         to.fill(0.5);
+        Ok(())
     }
 
-    fn write(&mut self, _: Part, _: usize, _: &[f32]) {}
+    fn write(&mut self, _: Part, _: usize, _: &[f32]) -> Result<(), StepError> {
+        Ok(())
+    }
 
     fn micro_batch(&self) -> usize {
         1

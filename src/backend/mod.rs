@@ -1,23 +1,45 @@
 //! Backends: what runs a compiled graph.
 
 pub mod cpu;
+#[allow(
+    missing_docs,
+    reason = "kernels and their fields are named for what they are"
+)]
+pub mod cuda;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod luminal_cuda;
 pub mod reference;
 
 use crate::{
     ir::Graph,
+    machine::{FreeMemory, Grant, free_memory},
     pace::{self, Pace},
     plan,
     train::step::{Step, StepError},
 };
 use serde::Serialize;
+use std::sync::OnceLock;
 
 /// What turns a compiled graph into a step that runs.
-pub trait Backend {
+pub trait Backend: Sync {
     /// As `--backend` names it.
     fn name(&self) -> &'static str;
 
     /// One line on what it is for.
     fn doc(&self) -> &'static str;
+
+    /// What is in the way of using it here, if anything: one sentence, without a full stop.
+    fn unusable(&self) -> Option<String> {
+        None
+    }
+
+    /// Bytes that a program can still take, and who grants them. `None` where that is not told.
+    fn free_memory(&self) -> Option<FreeMemory> {
+        free_memory()
+    }
 
     /// Takes a legal graph, fused or not. Weights and their state start at zero: the caller writes them.
     ///
@@ -60,12 +82,45 @@ impl Ceiling {
     }
 }
 
-/// Every backend, the default first.
-pub const BACKENDS: &[&dyn Backend] = &[&Cpu, &Reference];
+/// Every backend: first the one that runs on any machine.
+pub const BACKENDS: &[&dyn Backend] = &[&Cpu, &Cuda, &LuminalCuda, &Reference];
+
+/// Stands for the fastest backend that can be used here: see [`auto`].
+pub const AUTO: &str = "auto";
 
 /// The backend of that name.
 pub fn named(name: &str) -> Option<&'static dyn Backend> {
     BACKENDS.iter().find(|b| b.name() == name).copied()
+}
+
+/// Those that can be used here.
+pub fn usable() -> impl Iterator<Item = &'static dyn Backend> {
+    let usable = |backend: &&'static dyn Backend| backend.unusable().is_none();
+    BACKENDS.iter().copied().filter(usable)
+}
+
+/// A backend, and why it was taken.
+#[derive(Clone)]
+pub struct Choice {
+    /// What runs the program.
+    pub backend: &'static dyn Backend,
+    /// `the GPU here is an NVIDIA H100`
+    pub why: String,
+}
+
+/// A GPU where one can be used, and else the CPU. Asked once in a process.
+pub fn auto() -> &'static Choice {
+    static CHOICE: OnceLock<Choice> = OnceLock::new();
+    CHOICE.get_or_init(|| match cuda::device::usable(cuda::library::Libraries::here()) {
+        Ok(device) => Choice {
+            backend: &Cuda,
+            why: format!("here is an {}", device.told()),
+        },
+        Err(way) => Choice {
+            backend: &Cpu,
+            why: format!("no GPU can be used here: {way}"),
+        },
+    })
 }
 
 /// Fused kernels on all cores, in f32, on buffers of f32 or bf16. Training memory is one mapping; threads are those of rayon's current pool.
@@ -90,6 +145,80 @@ impl Backend for Cpu {
 
     fn pace(&self) -> Result<Option<Pace>, StepError> {
         Pace::measure(&mut cpu::CpuStep::new(pace::samples())?)
+    }
+}
+
+/// Fused kernels on a GPU of NVIDIA's, in f32 or bf16. Its libraries are opened when it is asked for.
+pub struct Cuda;
+
+impl Backend for Cuda {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn doc(&self) -> &'static str {
+        "fused kernels on an NVIDIA GPU, f32 and bf16"
+    }
+
+    fn unusable(&self) -> Option<String> {
+        cuda::device::usable(cuda::library::Libraries::here()).err()
+    }
+
+    fn free_memory(&self) -> Option<FreeMemory> {
+        let context = cuda::device::Context::new(cuda::library::Libraries::here()).ok()?;
+        Some(FreeMemory {
+            bytes: context.free().ok()?,
+            granted_by: Grant::Device(context.device().name.clone()),
+        })
+    }
+
+    fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {
+        Ok(Box::new(cuda::CudaStep::new(plan::lower(&graph))?))
+    }
+}
+
+/// luminal's own compiler for CUDA, in f32: the baseline that fused kernels are measured against.
+pub struct LuminalCuda;
+
+impl Backend for LuminalCuda {
+    fn name(&self) -> &'static str {
+        "luminal-cuda"
+    }
+
+    fn doc(&self) -> &'static str {
+        "luminal's own CUDA compiler, f32: a baseline, for tiny models only"
+    }
+
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    fn unusable(&self) -> Option<String> {
+        luminal_cuda::unusable()
+    }
+
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
+    fn unusable(&self) -> Option<String> {
+        Some("it is built for Linux on x86-64 and ARM alone".into())
+    }
+
+    #[cfg(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {
+        Ok(Box::new(luminal_cuda::prepare(graph)?))
+    }
+
+    #[cfg(not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )))]
+    fn prepare(&self, _: Graph) -> Result<Box<dyn Step>, StepError> {
+        Err(StepError::NoGpu(self.unusable().unwrap_or_default()))
     }
 }
 

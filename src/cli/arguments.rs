@@ -1,16 +1,17 @@
 //! Arguments that several verbs take, and how they are read.
 
-use super::failure::Failure;
+use super::{failure::Failure, screen};
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use mimc::{
-    backend::{self, BACKENDS, Backend},
+    backend::{self, AUTO, BACKENDS, Backend},
     text::units::parse_bytes,
 };
+use std::sync::Once;
 
 /// `--backend B`
 #[derive(Args)]
 pub struct BackendArgument {
-    /// What runs the program
+    /// What runs the program [default: auto, a GPU where one can be used and else the CPU]
     #[arg(long, value_name = "BACKEND", value_parser = names())]
     backend: Option<String>,
 }
@@ -50,17 +51,22 @@ impl BackendArgument {
 
     /// The backend that was given, or the default.
     pub fn chosen(&self) -> &'static dyn Backend {
-        named(self.name().unwrap_or(default_backend()))
+        named(self.name().unwrap_or(AUTO))
     }
 }
 
-/// The backend of a name that has been checked against the list.
+/// The backend of a name that has been checked against the list. What `auto` comes to is told, once.
 pub fn named(name: &str) -> &'static dyn Backend {
-    backend::named(name).expect("the name comes from the list of backends")
-}
-
-pub fn default_backend() -> &'static str {
-    BACKENDS[0].name()
+    if name != AUTO {
+        return backend::named(name).expect("the name comes from the list of backends");
+    }
+    static TOLD: Once = Once::new();
+    let choice = backend::auto();
+    TOLD.call_once(|| {
+        let name = choice.backend.name();
+        screen::note(format_args!("backend {name}: {}", choice.why));
+    });
+    choice.backend
 }
 
 /// Sizes in bytes: `4GiB`.
@@ -69,11 +75,8 @@ pub fn size(text: &str) -> Result<u64, String> {
 }
 
 fn names() -> PossibleValuesParser {
-    BACKENDS
-        .iter()
-        .map(|backend| backend.name())
-        .collect::<Vec<_>>()
-        .into()
+    let names = BACKENDS.iter().map(|backend| backend.name());
+    [AUTO].into_iter().chain(names).collect::<Vec<_>>().into()
 }
 
 fn assignment(text: &str) -> Result<String, String> {

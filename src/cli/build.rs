@@ -146,12 +146,10 @@ pub fn last() -> Result<Option<Last>, Failure> {
         Failure::new("file", message, Some(help.into()))
     };
     let last: Last = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-    match backend::named(&last.job.backend) {
-        Some(_) => Ok(Some(last)),
-        None => Err(damaged(format!(
-            "there is no backend `{}`",
-            last.job.backend
-        ))),
+    let name = &last.job.backend;
+    match name == backend::AUTO || backend::named(name).is_some() {
+        true => Ok(Some(last)),
+        false => Err(damaged(format!("there is no backend `{name}`"))),
     }
 }
 

@@ -9,7 +9,15 @@ use super::{
     screen,
 };
 use clap::{Args, ValueEnum};
-use mimc::{compile::compile_model, export, summary::Summary};
+use mimc::{
+    backend::{
+        AUTO,
+        cuda::{self, Target},
+    },
+    compile::compile_model,
+    export, plan,
+    summary::Summary,
+};
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
@@ -31,6 +39,9 @@ pub struct Arguments {
     /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
+    /// What `--emit cuda` is for
+    #[arg(long, value_name = "ARCH", default_value = "sm_90", value_parser = target)]
+    target: Target,
     /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     depth: u8,
@@ -69,6 +80,8 @@ enum Stage {
     Json,
     /// The model as a PyTorch module
     Torch,
+    /// Every kernel of the step for a GPU, and the order of their launches
+    Cuda,
 }
 
 #[derive(Serialize)]
@@ -85,7 +98,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     let job = Job {
         recipe: arguments.recipe,
         sets: arguments.sets.sets,
-        backend: backend.unwrap_or(arguments::default_backend()).to_owned(),
+        backend: backend.unwrap_or(AUTO).to_owned(),
         memory: arguments.memory,
         micro_batch: arguments.micro_batch,
     };
@@ -99,7 +112,10 @@ pub fn run(arguments: Arguments) -> Outcome {
         report,
     } = &written;
     match arguments.emit {
-        Some(stage) => screen::print(stage.text(&compiled, arguments.depth.into())?)?,
+        Some(stage) => {
+            let depth = arguments.depth.into();
+            screen::print(stage.text(&compiled, depth, arguments.target)?)?;
+        }
         None if arguments.json => screen::print_json(&Document {
             summary,
             folder: &folder,
@@ -118,7 +134,7 @@ pub fn run(arguments: Arguments) -> Outcome {
 }
 
 impl Stage {
-    fn text(self, compiled: &Compiled, depth: usize) -> Result<String, Failure> {
+    fn text(self, compiled: &Compiled, depth: usize, target: Target) -> Result<String, Failure> {
         let Compiled {
             recipe,
             library,
@@ -138,6 +154,19 @@ impl Stage {
             Stage::Mermaid => export::mermaid(&export::flow(&model()?, depth)),
             Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),
             Stage::Torch => export::torch(recipe, library)?,
+            Stage::Cuda => {
+                let program = cuda::emit(&plan::lower(&compiled.program.graph), target);
+                cuda::print(&program, target)
+            }
         })
+    }
+}
+
+/// `sm_90`: a compute capability from 8.0 on, where products of bf16 begin.
+fn target(text: &str) -> Result<Target, String> {
+    let number = text.strip_prefix("sm_").and_then(|n| n.parse().ok());
+    match number {
+        Some(capability @ 80..=999) => Ok(Target(capability)),
+        _ => Err("an architecture is `sm_80`, `sm_90` or another from `sm_80` on".into()),
     }
 }

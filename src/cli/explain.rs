@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{self, Sets},
+    arguments::Sets,
     build,
     failure::Failure,
     job::{Compiled, Job, library},
@@ -10,6 +10,7 @@ use super::{
 };
 use clap::Args;
 use mimc::{
+    backend::AUTO,
     diagnostic::{CODES, FAILURES, nearest},
     elaborate::{Instance, Weight, signatures},
     ir::ops::Init,
@@ -122,7 +123,7 @@ fn model(arguments: &Arguments) -> Result<Option<Compiled>, Failure> {
         (Some(recipe), _) => Job {
             recipe: recipe.clone(),
             sets: Vec::new(),
-            backend: arguments::default_backend().to_owned(),
+            backend: AUTO.to_owned(),
             memory: None,
             micro_batch: None,
         },

@@ -98,7 +98,8 @@ impl From<CompileError> for Failure {
 
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
-        Self::new("backend", error, None)
+        let help = error.help();
+        Self::new("backend", error, help)
     }
 }
 

@@ -9,6 +9,7 @@ mod clock;
 mod compile;
 mod data;
 mod diff;
+mod doctor;
 mod explain;
 mod failure;
 mod inspect;
@@ -53,6 +54,7 @@ enum Verb {
     Reconstruct(reconstruct::Arguments),
     Diff(diff::Arguments),
     Explain(explain::Arguments),
+    Doctor(doctor::Arguments),
     Recipes(recipes::Arguments),
     New(new::Arguments),
     Schema(schema::Arguments),
@@ -66,6 +68,7 @@ Examples:
   mimc compile swin_b                      see what a recipe amounts to, without any data
   mimc data photos                         see what a folder of images amounts to
   mimc run swin_b --data photos --set train.batch=64
+  mimc doctor                              see whether a GPU can be used, and what is in the way
   mimc run --resume                        go on where the last run stopped
   mimc verify mine.yaml --reference numbers.safetensors
 
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Reconstruct(arguments) => reconstruct::run(&arguments),
         Verb::Diff(arguments) => diff::run(&arguments),
         Verb::Explain(arguments) => explain::run(&arguments),
+        Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Recipes(arguments) => recipes::run(&arguments),
         Verb::New(arguments) => new::run(&arguments),
         Verb::Schema(arguments) => schema::run(&arguments),

@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{self, BackendArgument, Sets, Threads},
+    arguments::{BackendArgument, Sets, Threads},
     board::Board,
     build::{self, Last},
     chronicle::Chronicle,
@@ -14,7 +14,7 @@ use super::{
 };
 use clap::{Args, value_parser};
 use mimc::{
-    backend::Backend,
+    backend::{AUTO, Backend},
     compile::{self, compile_forward},
     ir::meta,
     recipe::{Images, Recipe},
@@ -119,11 +119,7 @@ fn choose(arguments: &Arguments) -> Result<(Job, Option<Last>), Failure> {
     let job = |recipe: &str| Job {
         recipe: recipe.to_owned(),
         sets: sets.clone(),
-        backend: arguments
-            .backend
-            .name()
-            .unwrap_or(arguments::default_backend())
-            .to_owned(),
+        backend: arguments.backend.name().unwrap_or(AUTO).to_owned(),
         memory: None,
         micro_batch: None,
     };
@@ -205,11 +201,13 @@ fn start(
     compiled.program.check_fed()?;
     let few = PICTURED.min(compiled.program.micro_batch);
     let forward = compile_forward(&compiled.recipe, &compiled.library, few)?;
-    memory::check(&compiled, compile::memory(&forward))?;
+    memory::check(&compiled, compile::memory(&forward), backend)?;
     let Compiled {
-        recipe, program, ..
+        recipe,
+        library,
+        program,
+        ..
     } = compiled;
-    let mut training = program.prepare(backend, recipe.train.seed)?;
     let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
     let mut pictures = match has("decoder") && has("mask") {
         true => Some(backend.prepare(forward)?),
@@ -218,6 +216,11 @@ fn start(
             None
         }
     };
+    // Behind the smaller program: what is short then is short for the larger, whose micro-batch can be less.
+    let cost = program.cost.memory();
+    let short = |error| memory::short(error, cost, &recipe, &library);
+    let training = program.prepare(backend, recipe.train.seed);
+    let mut training = training.map_err(short)?;
     let stop = Stop::default();
     if let Err(error) = signals::install(stop.clone(), PATIENCE) {
         screen::note(format_args!("Ctrl-C will end the run at once: {error}"));

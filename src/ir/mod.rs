@@ -15,6 +15,7 @@
 
 pub mod arithmetic;
 pub mod copy;
+pub mod decompose;
 pub mod evaluate;
 pub mod history;
 pub mod kind;

@@ -1,6 +1,7 @@
 //! The one way to change a graph: nodes are added with their dims and origin, consumers are redirected, dead nodes removed, so
 //! the side table never goes stale. Free nodes of arithmetic are in `arithmetic.rs`.
 
+mod leaves;
 mod redirect;
 mod remove;
 

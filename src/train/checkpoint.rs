@@ -8,6 +8,7 @@ mod folder;
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -22,7 +23,7 @@ use super::{
     disk::{Disk, create_folders},
     mismatch::Mismatch,
     replace::replace,
-    step::{Part, Step, WeightInfo},
+    step::{Part, Step, StepError, WeightInfo},
     tensor_file::{self, Entry, TensorFile},
 };
 use folder::ENDING;
@@ -82,7 +83,7 @@ pub struct Checkpoint {
 /// Writes the state of a run to `folder/step_000200.safetensors` and returns that path. The file is whole or absent.
 ///
 /// # Errors
-/// [`CheckpointError::Write`].
+/// [`CheckpointError::Write`], and where the program's state cannot be read.
 pub fn save(
     disk: &dyn Disk,
     folder: &Path,
@@ -100,17 +101,22 @@ pub fn save(
         };
         serde_json::to_string(&note).expect("numbers and texts are always JSON")
     };
+    let mut lost = None;
     let written = create_folders(disk, folder).and_then(|()| {
         replace(disk, &path, |file| {
             tensor_file::write(file, (NOTE, &note), entries, |which, to| {
                 let (part, index, _) = tensors[which];
-                step.read(part, index, to);
+                step.read(part, index, to).map_err(|error| {
+                    lost = Some(error);
+                    io::ErrorKind::Other.into()
+                })
             })
         })
     });
-    match written {
-        Ok(()) => Ok(path),
-        Err(source) => Err(CheckpointError::Write {
+    match (written, lost) {
+        (Ok(()), _) => Ok(path),
+        (Err(_), Some(error)) => Err(error.into()),
+        (Err(source), None) => Err(CheckpointError::Write {
             path,
             source,
             room: room(disk, folder, step),
@@ -128,16 +134,19 @@ pub fn room(disk: &dyn Disk, folder: &Path, step: &dyn Step) -> Room {
 }
 
 /// The first tensor of a program's state that holds something other than a finite number: such a state is worth nothing.
-pub fn not_finite(step: &dyn Step) -> Option<String> {
+///
+/// # Errors
+/// As [`Step::read`].
+pub fn not_finite(step: &dyn Step) -> Result<Option<String>, StepError> {
     let mut values = Vec::new();
-    let found = tensors(step.weights())
-        .into_iter()
-        .find(|(part, index, (_, dims))| {
-            values.resize(dims.iter().product(), 0.0);
-            step.read(*part, *index, &mut values);
-            values.iter().any(|value| !value.is_finite())
-        });
-    found.map(|(_, _, (name, _))| name)
+    for (part, index, (name, dims)) in tensors(step.weights()) {
+        values.resize(dims.iter().product(), 0.0);
+        step.read(part, index, &mut values)?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// A checksum over texts, one after the other: 32 hexadecimal digits.
@@ -231,7 +240,7 @@ impl Checkpoint {
     /// Puts weights and moments into a program. Nothing is changed unless every tensor fits.
     ///
     /// # Errors
-    /// The file cannot be read, or [`CheckpointError::Mismatch`].
+    /// The file cannot be read, the program cannot be written to, or [`CheckpointError::Mismatch`].
     pub fn restore(&mut self, step: &mut dyn Step) -> Result<(), CheckpointError> {
         let weights = step.weights().to_vec();
         self.check(&weights)?;
@@ -240,7 +249,7 @@ impl Checkpoint {
             for (index, weight) in weights.iter().enumerate() {
                 values.resize(weight.len(), 0.0);
                 self.read(part, &weight.name, &mut values)?;
-                step.write(part, index, &values);
+                step.write(part, index, &values)?;
             }
         }
         Ok(())

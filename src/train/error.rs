@@ -65,9 +65,12 @@ impl TrainError {
     pub fn help(&self) -> Option<String> {
         let help = match self {
             Self::Data(error) => error.help(),
+            Self::Checkpoint(CheckpointError::Step(error)) | Self::Step(error) => {
+                return error.help();
+            }
             Self::Checkpoint(error) => error.help(),
             Self::Claim(error) => error.help(),
-            Self::Schedule(_) | Self::Step(_) => return None,
+            Self::Schedule(_) => return None,
             Self::Output { .. } => {
                 "free some space, or give another folder with --output; checkpoints are whole, and --resume goes on from the last".into()
             }

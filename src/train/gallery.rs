@@ -127,8 +127,8 @@ pub(super) fn copy_weights(from: &dyn Step, to: &mut dyn Step) -> Result<(), Ste
             ))
         })?;
         values.resize(weight.len(), 0.0);
-        from.read(Part::Value, source, &mut values);
-        to.write(Part::Value, index, &values);
+        from.read(Part::Value, source, &mut values)?;
+        to.write(Part::Value, index, &values)?;
     }
     Ok(())
 }

@@ -326,7 +326,7 @@ impl<'r, 'p> Session<'r, 'p> {
 
     fn save(&mut self) -> Result<(), TrainError> {
         let _saving = self.stop.saving();
-        if let Some(tensor) = checkpoint::not_finite(self.program) {
+        if let Some(tensor) = checkpoint::not_finite(self.program)? {
             return Err(TrainError::NonFiniteState {
                 tensor,
                 step: self.made,

@@ -1,7 +1,7 @@
 //! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
 
 use super::stop::Stop;
-use crate::{plan::Work, random::Key};
+use crate::{plan::Work, random::Key, text::units::bytes};
 use std::sync::Arc;
 
 /// A compiled training step: forward, backward and update of one model.
@@ -29,7 +29,7 @@ use std::sync::Arc;
 ///     assert!(norm > 0.0);
 /// }
 /// let mut bias = vec![0.0; step.weights()[0].len()];
-/// step.read(Part::Value, 0, &mut bias);
+/// step.read(Part::Value, 0, &mut bias)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Step {
@@ -38,15 +38,21 @@ pub trait Step {
 
     /// Copies one tensor of one weight out of the program.
     ///
+    /// # Errors
+    /// If what it lies on was lost.
+    ///
     /// # Panics
     /// If `index` is not one of [`Step::weights`], or `to` is not as long as the weight.
-    fn read(&self, part: Part, index: usize, to: &mut [f32]);
+    fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError>;
 
     /// Copies one tensor of one weight into the program.
     ///
+    /// # Errors
+    /// As [`Step::read`].
+    ///
     /// # Panics
     /// As [`Step::read`].
-    fn write(&mut self, part: Part, index: usize, from: &[f32]);
+    fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError>;
 
     /// Images per micro-batch.
     fn micro_batch(&self) -> usize;
@@ -183,9 +189,50 @@ pub enum StepError {
     UpdateZero,
     #[error("the micro-batch was interrupted")]
     Interrupted,
+    #[error("no GPU can be used here: {0}")]
+    NoGpu(String),
+    /// Found before the first step, with nothing taken.
+    #[error(
+        "the program needs {} on the {device}, which has {} left",
+        bytes(*needed),
+        bytes(*free)
+    )]
+    Memory {
+        device: String,
+        needed: u64,
+        free: u64,
+    },
+    #[error("the {device} was lost {doing}: {cause}")]
+    Lost {
+        device: String,
+        doing: String,
+        cause: String,
+    },
+    #[error("the kernel `{name}` does not compile: {told}")]
+    Kernel { name: String, told: String },
     /// The backend's own words.
     #[error("{0}")]
     Backend(String),
+}
+
+impl StepError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::NoGpu(_) => {
+                "`mimc doctor` tells what was looked for and where; --backend cpu runs without a GPU"
+            }
+            Self::Memory { .. } => {
+                "a smaller train.micro_batch takes less, on the same images and masks; or end what else runs on the GPU"
+            }
+            Self::Lost { .. } => "once the GPU is back, --resume goes on from the last checkpoint",
+            Self::Kernel { .. } => {
+                "this is a fault of mimc or of the CUDA it found (`mimc doctor`); --backend cpu runs without"
+            }
+            _ => return None,
+        };
+        Some(help.into())
+    }
 }
 
 fn list(names: &[String]) -> String {

@@ -30,12 +30,12 @@ const UNSEALED: &str = "00000000000000000000000000000000";
 /// seal itself counted as zeros. The note must hold it once, in front of any other text of that kind.
 ///
 /// # Errors
-/// Of `to`.
+/// Of `to` and of `fill`.
 pub fn write(
     to: &mut dyn Write,
     note: (&str, &dyn Fn(&str) -> String),
     entries: Vec<Entry>,
-    mut fill: impl FnMut(usize, &mut [f32]),
+    mut fill: impl FnMut(usize, &mut [f32]) -> io::Result<()>,
 ) -> io::Result<()> {
     let (key, note) = note;
     let mut hasher = Hasher::new();
@@ -53,13 +53,13 @@ pub fn write(
 /// The bytes of one tensor after the other, as they stand in a file.
 fn each(
     entries: &[Entry],
-    fill: &mut impl FnMut(usize, &mut [f32]),
+    fill: &mut impl FnMut(usize, &mut [f32]) -> io::Result<()>,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut values = Vec::new();
     for (index, (_, dims)) in entries.iter().enumerate() {
         values.resize(dims.iter().product(), 0.0);
-        fill(index, &mut values);
+        fill(index, &mut values)?;
         swap_to_little_endian(&mut values);
         take(bytemuck::cast_slice(&values))?;
     }
@@ -230,6 +230,7 @@ mod tests {
             for (i, value) in to.iter_mut().enumerate() {
                 *value = (10 * index + i) as f32;
             }
+            Ok(())
         })
         .expect("written to memory");
         bytes

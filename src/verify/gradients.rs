@@ -49,7 +49,7 @@ pub fn check(
     let (mut off, mut size) = (0.0, 0.0);
     for (index, weight) in step.weights().iter().enumerate() {
         ours.resize(weight.len(), 0.0);
-        step.read(Part::Gradient, index, &mut ours);
+        step.read(Part::Gradient, index, &mut ours)?;
         let gradient = Gradient::new(&ours, &theirs[index], whole);
         if let Some(off) = gradient.relative() {
             bench.measure(Check::Gradients, off, || weight.name.clone());

@@ -64,7 +64,7 @@ fn prepare(
     same_names(step.weights(), reference, "param/")?;
     for (index, weight) in step.weights().to_vec().iter().enumerate() {
         let values = reference.read(&format!("param/{}", weight.name))?;
-        step.write(Part::Value, index, &values);
+        step.write(Part::Value, index, &values)?;
     }
     Ok(step)
 }

@@ -89,7 +89,7 @@ fn compare_final(
     let mut ours = Vec::new();
     for (index, weight) in step.weights().iter().enumerate() {
         ours.resize(weight.len(), 0.0);
-        step.read(Part::Value, index, &mut ours);
+        step.read(Part::Value, index, &mut ours)?;
         let start = reference.read(&format!("param/{}", weight.name))?;
         let end = reference.read(&format!("final/{}", weight.name))?;
         let counts = |i: &usize| alive.as_ref().is_none_or(|alive| alive.at(index, *i));

@@ -15,6 +15,7 @@ fn help_names_every_verb_and_shows_examples() {
         "reconstruct",
         "recipes",
         "schema",
+        "doctor",
     ] {
         let line = help
             .lines()

@@ -122,9 +122,9 @@ fn by_kernels(graph: &Graph) -> Result<Values, String> {
     };
     for (index, info) in weights.iter().enumerate() {
         let value = of(&info.name, grow::weight(), &info.dims);
-        step.write(Part::Value, index, &value);
+        step.write(Part::Value, index, &value).expect("held");
         let state = InputKind::State(mimc::ir::ops::Part::Gradient);
-        step.write(Part::Gradient, index, &of(&info.name, state, &info.dims));
+        step.write(Part::Gradient, index, &of(&info.name, state, &info.dims)).expect("held");
     }
     for (name, dims) in grow::feeds(graph) {
         let value = of(&name, InputKind::Feed, &dims);
@@ -140,7 +140,7 @@ fn by_kernels(graph: &Graph) -> Result<Values, String> {
                 let index = weights.iter().position(|info| info.name == weight);
                 let index = index.ok_or_else(|| format!("the plan has no weight `{weight}`"))?;
                 let mut values = vec![0.0; weights[index].len()];
-                step.read(Part::Gradient, index, &mut values);
+                step.read(Part::Gradient, index, &mut values).expect("held");
                 values
             }
             None => step.output(&root.name).map_err(|e| e.to_string())?,

@@ -35,11 +35,11 @@ fn accumulated(recipe: &Recipe, micro_batch: usize, place: fn(usize) -> usize) -
         // Zeros would hide what multiplies them.
         let key = Key::new(2).with(&info.name);
         let mut values = vec![0.0; info.len()];
-        step.read(Part::Value, index, &mut values);
+        step.read(Part::Value, index, &mut values).expect("held");
         for (value, at) in values.iter_mut().zip(0..) {
             *value += 0.02 * key.normal(at) as f32;
         }
-        step.write(Part::Value, index, &values);
+        step.write(Part::Value, index, &values).expect("held");
     }
     let image = 3 * SIZE * SIZE;
     let pixels = 0..(BATCH * image) as u64;
@@ -60,7 +60,7 @@ fn accumulated(recipe: &Recipe, micro_batch: usize, place: fn(usize) -> usize) -
     }
     let gradient = |(index, info): (usize, &mimc::train::step::WeightInfo)| {
         let mut values = vec![0.0; info.len()];
-        step.read(Part::Gradient, index, &mut values);
+        step.read(Part::Gradient, index, &mut values).expect("held");
         (info.name.clone(), values)
     };
     Accumulated {

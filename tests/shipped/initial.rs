@@ -172,7 +172,7 @@ fn assert_model_starts(recipe: &str, sets: &[&str], table: Table) {
             (start, _) => start,
         };
         let mut values = vec![0.0; weight.len()];
-        step.read(Part::Value, index, &mut values);
+        step.read(Part::Value, index, &mut values).expect("held");
         assert_starts(&weight.name, &values, start);
     }
     let missing: Vec<_> = table.iter().zip(seen).filter(|(_, seen)| !seen).collect();

@@ -204,11 +204,11 @@ fn write(recipe: &Recipe, folder: &Path) -> Vec<mimc::elaborate::Weight> {
     for (index, info) in infos.iter().enumerate() {
         // Zeros would hide what multiplies them.
         let mut values = vec![0.0; info.len()];
-        step.read(Part::Value, index, &mut values);
+        step.read(Part::Value, index, &mut values).expect("held");
         for (value, at) in values.iter_mut().zip(0..) {
             *value += 0.02 * Key::new(2).with(&info.name).normal(at) as f32;
         }
-        step.write(Part::Value, index, &values);
+        step.write(Part::Value, index, &values).expect("held");
         checkpoint.put(info.name.clone(), &info.dims, &values);
     }
     let pixels = 0..(BATCH * 3 * size * size) as u64;
@@ -227,7 +227,7 @@ fn write(recipe: &Recipe, folder: &Path) -> Vec<mimc::elaborate::Weight> {
     numbers.put("loss".into(), &[1], &[loss]);
     for (index, info) in infos.iter().enumerate() {
         let mut values = vec![0.0; info.len()];
-        step.read(Part::Gradient, index, &mut values);
+        step.read(Part::Gradient, index, &mut values).expect("held");
         numbers.put(format!("gradient.{}", info.name), &info.dims, &values);
     }
     let top = elaborated.instances.first().expect("the model");

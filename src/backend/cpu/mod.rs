@@ -23,6 +23,11 @@ pub use ceiling::ceiling;
 pub use memory::Memory;
 pub use step::CpuStep;
 
+/// The instructions that kernels are made of here: `AVX-512`, `AVX2`, or `portable` ones.
+pub fn instructions() -> &'static str {
+    gemm::isa::Level::best().name()
+}
+
 /// What changes from run to run besides the buffers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Launch {

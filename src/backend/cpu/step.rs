@@ -145,18 +145,20 @@ impl Step for CpuStep {
         &self.weights
     }
 
-    fn read(&self, part: Part, index: usize, to: &mut [f32]) {
+    fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError> {
         match self.part(part, index) {
             Some(buffer) => to.copy_from_slice(self.storage.get(buffer)),
             // A program that only looks has no gradients and no moments: they are zero.
             None => to.fill(0.0),
         }
+        Ok(())
     }
 
-    fn write(&mut self, part: Part, index: usize, from: &[f32]) {
+    fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError> {
         if let Some(buffer) = self.part(part, index) {
             self.storage.get_mut(buffer).copy_from_slice(from);
         }
+        Ok(())
     }
 
     fn micro_batch(&self) -> usize {
@@ -295,7 +297,7 @@ mod tests {
                     let values: Vec<f32> = (0..step.weights[index].len() as u64)
                         .map(|p| 0.1 * key.normal(p) as f32)
                         .collect();
-                    step.write(Part::Value, index, &values);
+                    step.write(Part::Value, index, &values).expect("written");
                 }
                 step.feed("image", &image).expect("an input");
             }

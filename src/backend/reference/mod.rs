@@ -14,9 +14,39 @@ use std::collections::BTreeMap;
 
 pub use crate::ir::evaluate::{run, run_roots};
 
-/// A graph that runs as it stands.
+/// What computes the roots of a graph.
+pub trait Evaluate {
+    /// Those of the update, or all others; `leaf` says what an input holds.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    fn evaluate(
+        &mut self,
+        graph: &Graph,
+        update: bool,
+        leaf: &dyn Fn(&Input) -> Vec<f32>,
+    ) -> Result<BTreeMap<String, Vec<f32>>, StepError>;
+}
+
+/// Node by node, each by luminal's own primitives.
+struct OneByOne;
+
+impl Evaluate for OneByOne {
+    fn evaluate(
+        &mut self,
+        graph: &Graph,
+        update: bool,
+        leaf: &dyn Fn(&Input) -> Vec<f32>,
+    ) -> Result<BTreeMap<String, Vec<f32>>, StepError> {
+        let wanted = |root: &str| roots::in_update(root) == update;
+        Ok(run_roots(graph, &wanted, leaf))
+    }
+}
+
+/// A graph that runs as it stands, its state kept here.
 pub struct Reference {
     graph: Graph,
+    evaluate: Box<dyn Evaluate>,
     weights: Vec<WeightInfo>,
     /// Per weight, in the order of [`PARTS`].
     state: Vec<[Vec<f32>; 4]>,
@@ -39,6 +69,12 @@ const PARTS: [Part; 4] = [
 
 /// A step that runs `graph`. Weights and their state start at zero: the caller writes them.
 pub fn prepare(graph: Graph) -> Reference {
+    Reference::with(graph, Box::new(OneByOne))
+}
+
+impl Reference {
+    /// A step whose numbers another computes.
+    pub fn with(graph: Graph, evaluate: Box<dyn Evaluate>) -> Reference {
     let (mut weights, mut feeds) = (Vec::new(), BTreeMap::new());
     for node in rewrite::schedule(&graph) {
         let Some(input) = ops::own::<Input>(&graph, node) else {
@@ -61,9 +97,11 @@ pub fn prepare(graph: Graph) -> Reference {
     Reference {
         state: weights.iter().map(zeros).collect(),
         graph,
+        evaluate,
         weights,
         feeds,
         outputs: BTreeMap::new(),
+    }
     }
 }
 
@@ -72,12 +110,14 @@ impl Step for Reference {
         &self.weights
     }
 
-    fn read(&self, part: Part, index: usize, to: &mut [f32]) {
+    fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError> {
         to.copy_from_slice(&self.state[index][place(part)]);
+        Ok(())
     }
 
-    fn write(&mut self, part: Part, index: usize, from: &[f32]) {
+    fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError> {
         self.state[index][place(part)].copy_from_slice(from);
+        Ok(())
     }
 
     fn micro_batch(&self) -> usize {
@@ -110,7 +150,7 @@ impl Step for Reference {
     }
 
     fn accumulate(&mut self, draw: Draw) -> Result<f32, StepError> {
-        let results = self.run(|root| !roots::in_update(root), draw)?;
+        let results = self.run(false, draw)?;
         self.settle(results);
         let loss = self.output(roots::LOSS)?;
         Ok(loss[0])
@@ -135,7 +175,7 @@ impl Step for Reference {
             step: update - 1,
             first_sample: 0,
         };
-        let results = self.run(roots::in_update, draw)?;
+        let results = self.run(true, draw)?;
         self.settle(results);
         for parts in &mut self.state {
             parts[place(Part::Gradient)].fill(0.0);
@@ -155,51 +195,75 @@ impl Step for Reference {
 
 impl Reference {
     fn run(
-        &self,
-        wanted: fn(&str) -> bool,
+        &mut self,
+        update: bool,
         draw: Draw,
     ) -> Result<BTreeMap<String, Vec<f32>>, StepError> {
-        let wanted_nodes = meta(&self.graph).roots.iter().filter(|r| wanted(&r.name));
+        let roots = meta(&self.graph).roots.iter();
+        let wanted_nodes = roots.filter(|r| roots::in_update(&r.name) == update);
         for node in rewrite::ancestors(&self.graph, wanted_nodes.map(|r| r.node)) {
             let name = ops::own::<Input>(&self.graph, node).map(|input| &input.name);
             if let Some(name) = name.filter(|&n| self.feeds.get(n).is_some_and(Fed::is_missing)) {
                 return Err(StepError::Backend(format!("input `{name}` was not fed")));
             }
         }
-        let leaf = |input: &Input| self.leaf(input, draw);
-        Ok(run_roots(&self.graph, &wanted, &leaf))
-    }
-
-    fn leaf(&self, input: &Input, draw: Draw) -> Vec<f32> {
-        let part = match &input.kind {
-            InputKind::Weight { .. } => Part::Value,
-            InputKind::State(part) => train_part(*part),
-            InputKind::Draw { per_sample } => return uniform(input, *per_sample, draw),
-            InputKind::Table(values) => return values.to_vec(),
-            InputKind::Feed => {
-                let values = self.feeds[&input.name].values.clone();
-                return values.expect("`run` has checked that it was fed");
-            }
+        let Reference {
+            graph,
+            evaluate,
+            weights,
+            state,
+            feeds,
+            ..
+        } = self;
+        let held = Held {
+            weights,
+            state,
+            feeds,
+            draw,
         };
-        let index = self.index(&input.name);
-        let index = index.expect("state is kept of weights of the graph alone");
-        self.state[index][place(part)].clone()
+        evaluate.evaluate(graph, update, &|input| held.leaf(input))
     }
 
     /// Takes over what a run computed: next values of state, outputs for the caller.
     fn settle(&mut self, results: BTreeMap<String, Vec<f32>>) {
         for (name, values) in results {
-            let next = roots::parse(&name).and_then(|(part, w)| Some((part, self.index(w)?)));
+            let next = roots::parse(&name).and_then(|(part, w)| Some((part, index(&self.weights, w)?)));
             match next {
                 Some((part, index)) => self.state[index][place(train_part(part))] = values,
                 None => _ = self.outputs.insert(name, values),
             }
         }
     }
+}
 
-    fn index(&self, weight: &str) -> Option<usize> {
-        self.weights.iter().position(|w| w.name == weight)
+/// What the inputs of a run hold.
+struct Held<'s> {
+    weights: &'s [WeightInfo],
+    state: &'s [[Vec<f32>; 4]],
+    feeds: &'s BTreeMap<String, Fed>,
+    draw: Draw,
+}
+
+impl Held<'_> {
+    fn leaf(&self, input: &Input) -> Vec<f32> {
+        let part = match &input.kind {
+            InputKind::Weight { .. } => Part::Value,
+            InputKind::State(part) => train_part(*part),
+            InputKind::Draw { per_sample } => return uniform(input, *per_sample, self.draw),
+            InputKind::Table(values) => return values.to_vec(),
+            InputKind::Feed => {
+                let values = self.feeds[&input.name].values.clone();
+                return values.expect("`run` has checked that it was fed");
+            }
+        };
+        let index = index(self.weights, &input.name);
+        let index = index.expect("state is kept of weights of the graph alone");
+        self.state[index][place(part)].clone()
     }
+}
+
+fn index(weights: &[WeightInfo], weight: &str) -> Option<usize> {
+    weights.iter().position(|w| w.name == weight)
 }
 
 impl Fed {

@@ -3,7 +3,10 @@
 use std::{fmt, io, path::PathBuf};
 
 use super::{FORMAT, NOTE};
-use crate::{text::units::bytes, train::mismatch::Mismatch};
+use crate::{
+    text::units::bytes,
+    train::{mismatch::Mismatch, step::StepError},
+};
 
 /// Why a checkpoint could not be written or gone on from.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ pub enum CheckpointError {
         /// The newest first.
         errors: Vec<CheckpointError>,
     },
+    /// The program itself cannot be read or written.
+    #[error(transparent)]
+    Step(#[from] StepError),
 }
 
 /// What a checkpoint takes and what there is, in bytes.
@@ -73,6 +79,7 @@ impl CheckpointError {
             }
             Self::Foreign { .. } => "move the file out of the folder of checkpoints",
             Self::Format { .. } => "use the mimc that wrote it, or start anew in another folder with --output",
+            Self::Step(_) => "go on with --resume: earlier checkpoints are whole",
             Self::Mismatch { .. } => "resume with the recipe of the run, which lies beside its checkpoints as recipe.yaml",
         }
         .into()

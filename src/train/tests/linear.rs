@@ -65,7 +65,7 @@ impl Linear {
         };
         let key = Key::new(5);
         let start: Vec<f32> = (0..9).map(|i| key.normal(i) as f32 * 0.1).collect();
-        model.write(Part::Value, MATRIX, &start);
+        model.write(Part::Value, MATRIX, &start).expect("written");
         model
     }
 
@@ -107,12 +107,14 @@ impl Step for Linear {
         &self.weights
     }
 
-    fn read(&self, part: Part, index: usize, to: &mut [f32]) {
+    fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError> {
         to.copy_from_slice(&self.state[index][slot(part)]);
+        Ok(())
     }
 
-    fn write(&mut self, part: Part, index: usize, from: &[f32]) {
+    fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError> {
         self.state[index][slot(part)].copy_from_slice(from);
+        Ok(())
     }
 
     fn micro_batch(&self) -> usize {

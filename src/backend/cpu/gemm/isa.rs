@@ -155,6 +155,15 @@ impl Level {
         Level::available().next().unwrap_or(Level::Portable)
     }
 
+    /// As it is known.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Avx512 => "AVX-512",
+            Level::Avx2 => "AVX2",
+            Level::Portable => "portable",
+        }
+    }
+
     /// Makes it for this level, or for the portable one where the processor lacks this.
     pub fn make<M: Make>(self, kernel: M) -> M::Output {
         #[cfg(target_arch = "x86_64")]

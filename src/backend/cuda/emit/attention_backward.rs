@@ -1,0 +1,267 @@
+//! Gradients of attention: weights are computed anew from the log-sum-exp of their rows. One kernel for queries and scores, one
+//! for keys and values; a learning bias gets the sum of the gradients of its scores by a fold.
+
+use super::{
+    Argument, Emission,
+    attention::{Heads, ROWS, THREADS, TILE},
+    body::{Port, Read},
+    fold::Outcome,
+    source::Draft,
+};
+use crate::plan::{
+    Access, Element, Work,
+    kernel::{AttentionBackward, Reduction},
+};
+
+/// Blocks that fill a large GPU some times over.
+const BLOCKS: usize = 1024;
+
+/// The units, dealt out to tasks: a task has one index of the axes along which a learning bias varies, and a range of the
+/// indices of the others. The gradients of its scores add up, in order, to one matrix.
+struct Tasks {
+    kept: Vec<usize>,
+    summed: Vec<usize>,
+    chunks: usize,
+    count: usize,
+    turns: usize,
+}
+
+impl Tasks {
+    fn new(backward: &AttentionBackward, blocks: usize) -> Tasks {
+        let batch = &backward.forward.batch;
+        let axes = 0..batch.len();
+        let gradients = &backward.bias_gradients;
+        let varies = |axis: &usize| {
+            let mut accesses = gradients.iter().map(|(_, (_, access))| access);
+            gradients.is_empty() || accesses.any(|access| access.strides[*axis] != 0)
+        };
+        let (kept, summed): (Vec<usize>, Vec<usize>) = axes.partition(varies);
+        let size = |axes: &[usize]| axes.iter().map(|&axis| batch[axis]).product::<usize>();
+        let turns = size(&summed);
+        let chunks = BLOCKS
+            .div_ceil((size(&kept) * blocks).max(1))
+            .min(turns)
+            .max(1);
+        Tasks {
+            count: size(&kept) * chunks,
+            kept,
+            summed,
+            chunks,
+            turns,
+        }
+    }
+}
+
+impl Emission<'_> {
+    pub fn attention_backward(&mut self, backward: &AttentionBackward, work: Work) {
+        let forward = &backward.forward;
+        let units: usize = forward.batch.iter().product();
+        let [queries, keys] = [forward.queries, forward.keys];
+        if units * queries * keys == 0 {
+            return;
+        }
+        let half = Work {
+            flops: work.flops / 2,
+            halves: work.halves / 2,
+            pointwise: work.pointwise / 2,
+            bytes: work.bytes / 2,
+        };
+        let tasks = Tasks::new(backward, queries.div_ceil(ROWS));
+        let totals = (!backward.bias_gradients.is_empty())
+            .then(|| self.scratch(tasks.count * queries * keys * Element::F32.bytes()));
+        self.gradients_of_queries(backward, &tasks, totals, half);
+        self.gradients_of_keys(backward, half);
+        if let Some(totals) = totals {
+            self.gradients_of_biases(backward, &tasks, totals);
+        }
+    }
+
+    fn heads_of(&self, backward: &AttentionBackward) -> Heads {
+        let forward = &backward.forward;
+        let mut heads = Heads::new(self, forward);
+        heads.constants(forward.width.max(forward.value_width));
+        heads.tensor(self, "Out", &forward.out);
+        heads.tensor(self, "Log_sum", &forward.log_sum);
+        heads.tensor(self, "Slope", &backward.out_gradient);
+        heads.scores(self, forward);
+        heads
+    }
+
+    fn gradients_of_queries(
+        &mut self,
+        backward: &AttentionBackward,
+        tasks: &Tasks,
+        totals: Option<Argument>,
+        work: Work,
+    ) {
+        let forward = &backward.forward;
+        let blocks = forward.queries.div_ceil(ROWS);
+        let mut heads = self.heads_of(backward);
+        heads.tensor(self, "Q_gradient", &backward.q_gradient);
+        heads.text += &format!("constexpr bool TOTALS = {};\n", totals.is_some());
+        heads.numbering("kept_unit", &tasks.kept);
+        heads.numbering("summed_unit", &tasks.summed);
+        let (chunks, turns) = (tasks.chunks, tasks.turns);
+        let mut parameters = PARAMETERS.to_vec();
+        parameters.push("Q_gradient* __restrict__ q_gradient");
+        let total = match totals {
+            Some(_) => {
+                parameters.push("float* __restrict__ totals");
+                "totals + task * QUERIES * KEYS"
+            }
+            None => "nullptr",
+        };
+        let text = format!(
+            "{}\n{}\n{}\n{}{{\n    const unsigned task = blockIdx.x / {blocks}, block = blockIdx.x % {blocks};\n    \
+             const unsigned chunk = task % {chunks}, from = chunk * {turns} / {chunks}, to = (chunk + 1) * {turns} / {chunks};\n    \
+             for (unsigned turn = from; turn < to; turn++) {{\n        \
+             const unsigned unit = kept_unit(task / {chunks}) + summed_unit(turn);\n    {}        \
+             differentiate_queries({UNIT},\n            q_gradient + Q_gradient_at(unit), {total}, turn == from, block);\n    }}\n}}\n",
+            heads.text,
+            include_str!("../kernels/attention_score.cu"),
+            include_str!("../kernels/attention_queries.cu"),
+            heads.head(&parameters, THREADS),
+            heads.unit().replace("\n    ", "\n        "),
+        );
+        let mut own = self.own(backward);
+        own.push(Argument::Buffer(backward.q_gradient.0));
+        own.extend(totals);
+        let draft = Draft {
+            stem: "attention_queries",
+            note: format!("gradients of queries and scores, {}", shape(backward)),
+            parts: heads.parts.clone(),
+            text,
+            grid: [(tasks.count * blocks) as u32, 1, 1],
+            block: THREADS as u32,
+            shared: shared(backward, 0),
+        };
+        let arguments = heads.arguments(forward, &own);
+        self.launch(draft, arguments, work);
+    }
+
+    fn gradients_of_keys(&mut self, backward: &AttentionBackward, work: Work) {
+        let forward = &backward.forward;
+        let units: usize = forward.batch.iter().product();
+        let blocks = forward.keys.div_ceil(ROWS);
+        let mut heads = self.heads_of(backward);
+        heads.tensor(self, "K_gradient", &backward.k_gradient);
+        heads.tensor(self, "V_gradient", &backward.v_gradient);
+        let mut parameters = PARAMETERS.to_vec();
+        parameters.push("K_gradient* __restrict__ k_gradient");
+        parameters.push("V_gradient* __restrict__ v_gradient");
+        let text = format!(
+            "{}\n{}\n{}\n{}{{\n    const unsigned unit = blockIdx.x / {blocks}, block = blockIdx.x % {blocks};\n{}    \
+             differentiate_keys({UNIT},\n        k_gradient + K_gradient_at(unit), v_gradient + V_gradient_at(unit), block);\n}}\n",
+            heads.text,
+            include_str!("../kernels/attention_score.cu"),
+            include_str!("../kernels/attention_keys.cu"),
+            heads.head(&parameters, THREADS),
+            heads.unit(),
+        );
+        let mut own = self.own(backward);
+        own.extend([backward.k_gradient.0, backward.v_gradient.0].map(Argument::Buffer));
+        let draft = Draft {
+            stem: "attention_keys",
+            note: format!("gradients of keys and values, {}", shape(backward)),
+            parts: heads.parts.clone(),
+            text,
+            grid: [(units * blocks) as u32, 1, 1],
+            block: THREADS as u32,
+            shared: shared(backward, TILE),
+        };
+        let arguments = heads.arguments(forward, &own);
+        self.launch(draft, arguments, work);
+    }
+
+    /// Sums the totals of tasks over all axes along which a bias is the same.
+    fn gradients_of_biases(
+        &mut self,
+        backward: &AttentionBackward,
+        tasks: &Tasks,
+        totals: Argument,
+    ) {
+        let forward = &backward.forward;
+        let kept: Vec<usize> = tasks.kept.iter().map(|&axis| forward.batch[axis]).collect();
+        let inner = [tasks.chunks, forward.queries, forward.keys];
+        let dims = [&kept[..], &inner].concat();
+        let plain = Access::plain(&dims);
+        for (_, (buffer, access)) in &backward.bias_gradients {
+            let (outer, last) = access.strides.split_at(forward.batch.len());
+            let mut strides: Vec<usize> = tasks.kept.iter().map(|&axis| outer[axis]).collect();
+            strides.push(0);
+            strides.extend(last);
+            let (over, along): (Vec<usize>, Vec<usize>) =
+                (0..dims.len()).partition(|&axis| strides[axis] == 0);
+            let pick = |of: &[usize], axes: &[usize]| -> Vec<usize> {
+                axes.iter().map(|&axis| of[axis]).collect()
+            };
+            let read = Read::Memory(Port {
+                argument: totals,
+                element: Element::F32,
+                access: Access {
+                    offset: 0,
+                    strides: pick(&plain.strides, &[&over[..], &along].concat()),
+                },
+            });
+            let to = Access {
+                offset: access.offset,
+                strides: pick(&strides, &along),
+            };
+            let sum = Outcome {
+                value: 0,
+                reduction: Reduction::Sum,
+                port: self.port(*buffer, &to),
+                accumulate: false,
+            };
+            let work = Work {
+                bytes: (dims.iter().product::<usize>() * Element::F32.bytes()) as u64,
+                ..Work::default()
+            };
+            let nest = [pick(&dims, &over), pick(&dims, &along)];
+            self.reduce([&nest[0], &nest[1]], &[read], &[], &[sum], work);
+        }
+    }
+
+    fn own(&self, backward: &AttentionBackward) -> Vec<Argument> {
+        let forward = &backward.forward;
+        let buffers = [
+            forward.q.0,
+            forward.k.0,
+            forward.v.0,
+            forward.out.0,
+            forward.log_sum.0,
+            backward.out_gradient.0,
+        ];
+        buffers.map(Argument::Buffer).to_vec()
+    }
+}
+
+/// What both kernels read of a unit, as parameters and as arguments.
+const PARAMETERS: [&str; 6] = [
+    "const Q* __restrict__ q",
+    "const K* __restrict__ k",
+    "const V* __restrict__ v",
+    "const Out* __restrict__ out",
+    "const Log_sum* __restrict__ log_sum",
+    "const Slope* __restrict__ slope",
+];
+const UNIT: &str = "q + Q_at(unit), k + K_at(unit), v + V_at(unit), out + Out_at(unit), log_sum + Log_sum_at(unit), \
+                    slope + Slope_at(unit), biases, dropout";
+
+fn shape(backward: &AttentionBackward) -> String {
+    let forward = &backward.forward;
+    format!(
+        "{} units of {} queries and {} keys, {} wide",
+        forward.batch.iter().product::<usize>(),
+        forward.queries,
+        forward.keys,
+        forward.width
+    )
+}
+
+/// Bytes of shared memory: rows and a tile of both widths, and so many numbers more.
+fn shared(backward: &AttentionBackward, more: usize) -> u32 {
+    let forward = &backward.forward;
+    let widths = forward.width + 1 + forward.value_width + 1;
+    (((ROWS + TILE) * widths + more) * Element::F32.bytes()) as u32
+}
