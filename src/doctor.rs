@@ -136,6 +136,7 @@ fn features() -> Vec<&'static str> {
         ("fma", is_x86_feature_detected!("fma")),
         ("avx2", is_x86_feature_detected!("avx2")),
         ("f16c", is_x86_feature_detected!("f16c")),
+        ("avx512_bf16", is_x86_feature_detected!("avx512bf16")),
         ("avx512f", is_x86_feature_detected!("avx512f")),
         ("avx512bw", is_x86_feature_detected!("avx512bw")),
         ("avx512dq", is_x86_feature_detected!("avx512dq")),

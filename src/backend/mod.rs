@@ -18,6 +18,7 @@ use crate::{
     machine::{FreeMemory, Grant, free_memory},
     pace::{self, Pace},
     plan,
+    recipe::Precision,
     train::step::{Step, StepError},
 };
 use serde::Serialize;
@@ -39,6 +40,11 @@ pub trait Backend: Sync {
     /// Bytes that a program can still take, and who grants them. `None` where that is not told.
     fn free_memory(&self) -> Option<FreeMemory> {
         free_memory()
+    }
+
+    /// What who trains in this precision here ought to know: one sentence, without a full stop.
+    fn notice(&self, _precision: Precision) -> Option<&'static str> {
+        None
     }
 
     /// Takes a legal graph, fused or not. Weights and their state start at zero: the caller writes them.
@@ -111,16 +117,18 @@ pub struct Choice {
 /// A GPU where one can be used, and else the CPU. Asked once in a process.
 pub fn auto() -> &'static Choice {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
-    CHOICE.get_or_init(|| match cuda::device::usable(cuda::library::Libraries::here()) {
-        Ok(device) => Choice {
-            backend: &Cuda,
-            why: format!("here is an {}", device.told()),
+    CHOICE.get_or_init(
+        || match cuda::device::usable(cuda::library::Libraries::here()) {
+            Ok(device) => Choice {
+                backend: &Cuda,
+                why: format!("here is an {}", device.told()),
+            },
+            Err(way) => Choice {
+                backend: &Cpu,
+                why: format!("no GPU can be used here: {way}"),
+            },
         },
-        Err(way) => Choice {
-            backend: &Cpu,
-            why: format!("no GPU can be used here: {way}"),
-        },
-    })
+    )
 }
 
 /// Fused kernels on all cores, in f32, on buffers of f32 or bf16. Training memory is one mapping; threads are those of rayon's current pool.
@@ -133,6 +141,11 @@ impl Backend for Cpu {
 
     fn doc(&self) -> &'static str {
         "fused kernels on all cores, f32 and bf16"
+    }
+
+    fn notice(&self, precision: Precision) -> Option<&'static str> {
+        let slow = precision == Precision::Bf16 && !cpu::multiplies_bf16();
+        slow.then_some("this processor multiplies no bf16: that saves memory, and products take the time of f32")
     }
 
     fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {

@@ -4,6 +4,7 @@ use super::{failure::Failure, screen};
 use clap::{Args, builder::PossibleValuesParser, value_parser};
 use mimc::{
     backend::{self, AUTO, BACKENDS, Backend},
+    recipe::Precision,
     text::units::parse_bytes,
 };
 use std::sync::Once;
@@ -67,6 +68,13 @@ pub fn named(name: &str) -> &'static dyn Backend {
         screen::note(format_args!("backend {name}: {}", choice.why));
     });
     choice.backend
+}
+
+/// Tells what who trains in this precision on this backend ought to know.
+pub fn tell_notice(backend: &dyn Backend, precision: Precision) {
+    if let Some(notice) = backend.notice(precision) {
+        screen::note(format_args!("backend {}: {notice}", backend.name()));
+    }
 }
 
 /// Sizes in bytes: `4GiB`.

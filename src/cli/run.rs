@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{BackendArgument, Sets, Threads},
+    arguments::{BackendArgument, Sets, Threads, tell_notice},
     board::Board,
     build::{self, Last},
     chronicle::Chronicle,
@@ -100,6 +100,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         steps: arguments.steps,
         ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
+    tell_notice(job.backend(), compiled.recipe.train.precision);
     let pace = pace::pace(job.backend());
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
     let kinds = pace.map_or(Vec::new(), |pace| compiled.program.seconds_by_kind(&pace));

@@ -38,7 +38,18 @@ fn the_last_line_is_json_with_the_keys_of_other_benchmarks() {
     );
 
     let half = [&bench[..], &["--json", "--set", "train.precision=bf16"]].concat();
-    assert_eq!(desk.good(&half).json()["dtype"], "bf16");
+    let half = desk.good(&half);
+    assert_eq!(half.json()["dtype"], "bf16");
+    #[cfg(target_arch = "x86_64")]
+    {
+        let told = half.err.contains("this processor multiplies no bf16");
+        assert_eq!(
+            told,
+            !is_x86_feature_detected!("avx512bf16"),
+            "{}",
+            half.err
+        );
+    }
 
     let quiet = desk.good(&[&bench[..], &["--json"]].concat()).out;
     assert_eq!(quiet.lines().count(), 1, "{quiet}");

@@ -28,6 +28,19 @@ pub fn instructions() -> &'static str {
     gemm::isa::Level::best().name()
 }
 
+/// Whether products of bf16 are computed as such here, and not as those of f32.
+pub fn multiplies_bf16() -> bool {
+    struct HasPairs;
+    impl gemm::isa::Make for HasPairs {
+        type Output = bool;
+
+        fn make<S: gemm::isa::Isa>(self, simd: S) -> bool {
+            simd.pairs().is_some()
+        }
+    }
+    gemm::isa::Level::best().make(HasPairs)
+}
+
 /// What changes from run to run besides the buffers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Launch {

@@ -95,7 +95,9 @@ impl Compiled {
             let mut leaves = leaves.borrow_mut();
             let (place, held) = (leaves.len(), Rc::clone(&held));
             leaves.push(input.clone());
-            let bring = move |_: Vec<(InputTensor, ShapeTracker)>| vec![Tensor::new(held.borrow()[place].clone())];
+            let bring = move |_: Vec<(InputTensor, ShapeTracker)>| {
+                vec![Tensor::new(held.borrow()[place].clone())]
+            };
             Box::new(Function(input.name.clone(), Box::new(bring))) as Box<dyn Operator>
         });
         let named = meta(&graph).roots.iter();
@@ -103,7 +105,9 @@ impl Compiled {
             named.map(|root| (root.name.clone(), root.node)).unzip();
         let moved: Vec<&mut NodeIndex> = nodes.iter_mut().collect();
         if !moved.is_empty() {
-            guarded("compiled", || graph.compile(CudaCompiler::<f32>::default(), moved))?;
+            guarded("compiled", || {
+                graph.compile(CudaCompiler::<f32>::default(), moved)
+            })?;
         }
         Ok(Compiled {
             graph,
@@ -132,7 +136,10 @@ impl Compiled {
             let lost = || StepError::Backend("luminal's compiler lost a result".into());
             numbers.cloned().ok_or_else(lost)
         };
-        let results = self.roots.iter().map(|(name, node)| Ok((name.clone(), numbers(*node)?)));
+        let results = self
+            .roots
+            .iter()
+            .map(|(name, node)| Ok((name.clone(), numbers(*node)?)));
         let results = results.collect();
         // A node whose tensor is there is not run again.
         for (_, node) in &self.roots {

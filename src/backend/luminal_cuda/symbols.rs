@@ -135,7 +135,16 @@ unsafe extern "C" fn nvrtcCreateProgram(
     };
     let (text, header) = (c"".as_ptr(), c"cuda_fp16.h".as_ptr());
     // SAFETY: by the caller; the header and its name are constants.
-    unsafe { create(unit, source, name, 1, ptr::from_ref(&text), ptr::from_ref(&header)) }
+    unsafe {
+        create(
+            unit,
+            source,
+            name,
+            1,
+            ptr::from_ref(&text),
+            ptr::from_ref(&header),
+        )
+    }
 }
 
 const BLAS: &str = "libcublas.so";

@@ -4,7 +4,7 @@ mod profile;
 
 use super::{
     Outcome,
-    arguments::{BackendArgument, Sets, Threads},
+    arguments::{BackendArgument, Sets, Threads, tell_notice},
     failure::Failure,
     job::library,
     screen,
@@ -110,6 +110,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         &library,
     )?;
     let backend = arguments.backend.chosen();
+    tell_notice(backend, recipe.train.precision);
     arguments.threads.start()?;
 
     let started = Instant::now();
