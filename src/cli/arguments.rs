@@ -1,7 +1,8 @@
 //! Arguments that several verbs take, and how they are read.
 
-use super::failure::Failure;
+use super::{complete, failure::Failure};
 use clap::{Args, builder::PossibleValuesParser, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{self, BACKENDS, Backend},
     text::units::parse_bytes,
@@ -27,7 +28,7 @@ pub struct Threads {
 #[derive(Args)]
 pub struct Sets {
     /// Write a value into the recipe: train.batch=64, model.masking.ratio=0.5
-    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = assignment)]
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = assignment, add = ArgValueCompleter::new(complete::assignments))]
     pub sets: Vec<String>,
 }
 

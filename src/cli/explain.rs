@@ -3,12 +3,13 @@
 use super::{
     Outcome,
     arguments::{self, Sets},
-    build,
+    build, complete,
     failure::Failure,
     job::{Compiled, Job, library},
     screen,
 };
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     diagnostic::{CODES, FAILURES, nearest},
     elaborate::{Instance, Weight, signatures},
@@ -33,7 +34,7 @@ pub struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     /// The recipe whose model has the part [default: the one compiled last here]
-    #[arg(long, value_name = "RECIPE")]
+    #[arg(long, value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: Option<String>,
     #[command(flatten)]
     sets: Sets,

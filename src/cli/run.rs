@@ -6,6 +6,7 @@ use super::{
     board::Board,
     build::{self, Last},
     chronicle::Chronicle,
+    complete,
     failure::Failure,
     job::{Compiled, Job, origin},
     memory, pace,
@@ -13,6 +14,7 @@ use super::{
     screen, signals,
 };
 use clap::{Args, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::Backend,
     compile::{self, compile_forward},
@@ -42,7 +44,7 @@ use std::{
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "RECIPE")]
+    #[arg(value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: Option<String>,
     /// A folder of images, instead of the recipe's data.images
     #[arg(long, value_name = "DIR")]
