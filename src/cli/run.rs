@@ -104,7 +104,12 @@ pub fn run(arguments: Arguments) -> Outcome {
     };
     let pace = pace::pace(job.backend())?;
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
-    let kinds = pace.map_or(Vec::new(), |pace| compiled.program.seconds_by_kind(&pace));
+    let program = &compiled.program;
+    let runs = [
+        (&*program.accumulate, program.accumulations),
+        (&*program.apply, 1),
+    ];
+    let kinds = pace.map_or(Vec::new(), |pace| pace.by_kind(&runs));
     let batch = compiled.recipe.train.batch;
     let summary = start(&run, compiled, job.backend(), kinds)?;
     screen::print(told(&summary, &run, batch, foretold))?;
