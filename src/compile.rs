@@ -243,24 +243,6 @@ impl Program {
         self.accumulations as f64 * pace.total(&self.accumulate) + pace.total(&self.apply)
     }
 
-    /// The same by kind of kernel, those that take longest first.
-    pub fn seconds_by_kind(&self, pace: &Pace) -> Vec<(String, f64)> {
-        let runs = [(&self.accumulate, self.accumulations), (&self.apply, 1)];
-        let mut kinds: Vec<(String, f64)> = Vec::new();
-        for (asked, times) in runs
-            .iter()
-            .flat_map(|(all, times)| all.iter().map(move |a| (a, times)))
-        {
-            let seconds = *times as f64 * pace.seconds(asked);
-            match kinds.iter_mut().find(|(kind, _)| kind == asked.label) {
-                Some((_, sum)) => *sum += seconds,
-                None => kinds.push((asked.label.to_owned(), seconds)),
-            }
-        }
-        kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
-        kinds
-    }
-
     /// Hands the graph to a backend; the weights start as the recipe says, drawn by `seed`.
     ///
     /// # Errors

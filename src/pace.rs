@@ -14,6 +14,7 @@ use crate::{
     train::step::{Draw, KernelTime, Step, StepError},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Rates of a backend's kernels on all of its threads together, each per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -119,6 +120,20 @@ impl Pace {
     /// Of the kernels of a program, one after the other.
     pub fn total(&self, program: &[Asked]) -> f64 {
         program.iter().map(|asked| self.seconds(asked)).sum()
+    }
+
+    /// Of programs that run so often, by kind of kernel; those that take longest first.
+    pub fn by_kind(&self, programs: &[(&[Asked], usize)]) -> Vec<(String, f64)> {
+        let mut kinds: BTreeMap<&str, f64> = BTreeMap::new();
+        for &(program, runs) in programs {
+            for asked in program {
+                *kinds.entry(asked.label).or_default() += runs as f64 * self.seconds(asked);
+            }
+        }
+        let kinds = kinds.into_iter();
+        let mut kinds: Vec<_> = kinds.map(|(kind, time)| (kind.to_owned(), time)).collect();
+        kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
+        kinds
     }
 }
 
@@ -302,6 +317,32 @@ mod tests {
                 "{foretold}: {sample:?}"
             );
         }
+    }
+
+    #[test]
+    fn kinds_of_kernels_add_up_to_the_whole() {
+        let pace = Pace {
+            flops: 1e9,
+            pointwise: 1e9,
+            scores: 1e9,
+            bandwidth: 1e9,
+        };
+        let asked = |label, flops| Asked {
+            label,
+            work: work(flops, 0, 0),
+        };
+        let step = [
+            asked("rows", 1_000),
+            asked("gemm", 1_000_000),
+            asked("rows", 500),
+        ];
+        let update = [asked("adamw", 10)];
+        let kinds = pace.by_kind(&[(&step, 3), (&update, 1)]);
+        let names: Vec<&str> = kinds.iter().map(|(kind, _)| kind.as_str()).collect();
+        assert_eq!(names, ["gemm", "rows", "adamw"]);
+        let sum: f64 = kinds.iter().map(|(_, seconds)| seconds).sum();
+        let whole = 3.0 * pace.total(&step) + pace.total(&update);
+        assert!((sum / whole - 1.0).abs() < 1e-12);
     }
 
     #[test]

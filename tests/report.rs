@@ -13,6 +13,7 @@ use serde_json::Value;
 
 const PACE: Pace = Pace {
     flops: 1e11,
+    halves: 1e11,
     pointwise: 1e10,
     scores: 1e10,
     bandwidth: 1e10,

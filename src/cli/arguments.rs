@@ -1,7 +1,8 @@
 //! Arguments that several verbs take, and how they are read.
 
-use super::{failure::Failure, screen};
+use super::{complete, failure::Failure, screen};
 use clap::{Args, builder::PossibleValuesParser, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{self, AUTO, BACKENDS, Backend},
     recipe::Precision,
@@ -29,7 +30,7 @@ pub struct Threads {
 #[derive(Args)]
 pub struct Sets {
     /// Write a value into the recipe: train.batch=64, model.masking.ratio=0.5
-    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = assignment)]
+    #[arg(long = "set", value_name = "PATH=VALUE", value_parser = assignment, add = ArgValueCompleter::new(complete::assignments))]
     pub sets: Vec<String>,
 }
 

@@ -82,7 +82,11 @@ impl<'a> Chronicle<'a> {
         }
     }
 
+    /// A run that has nothing to do leaves everything as it is.
     fn begin(&mut self, started: &Started) {
+        if started.step >= started.goal {
+            return;
+        }
         (self.goal, self.total) = (started.goal, started.total);
         self.begun = Instant::now();
         self.manifest = Some(Manifest::begin(self.run, started, self.backend));

@@ -4,11 +4,13 @@ use super::{
     Outcome,
     arguments::{self, BackendArgument, Sets},
     build::{self, Written},
+    complete,
     failure::Failure,
     job::{Compiled, Job},
     screen,
 };
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{
         AUTO,
@@ -28,7 +30,7 @@ use std::{path::PathBuf, process::ExitCode};
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "RECIPE")]
+    #[arg(value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: String,
     /// Where to write the resolved recipe and the listings [default: build/<recipe name>]
     #[arg(short, long, value_name = "DIR")]

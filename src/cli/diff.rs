@@ -1,7 +1,8 @@
 //! `mimc diff`: what an edited line really changes.
 
-use super::{Outcome, arguments::Sets, job::library, screen};
+use super::{Outcome, arguments::Sets, complete, job::library, screen};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     compare::{Comparison, Entry, Measure, Unit, compare},
     compile::{Options, Program, compile, load},
@@ -21,10 +22,10 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "A")]
+    #[arg(value_name = "A", add = ArgValueCompleter::new(complete::recipes))]
     a: String,
     /// The other; A itself where only --set differs
-    #[arg(value_name = "B")]
+    #[arg(value_name = "B", add = ArgValueCompleter::new(complete::recipes))]
     b: Option<String>,
     /// Of B alone
     #[command(flatten)]

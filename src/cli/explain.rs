@@ -2,13 +2,14 @@
 
 use super::{
     Outcome,
-    arguments::Sets,
-    build,
+    arguments::{self, Sets},
+    build, complete,
     failure::Failure,
     job::{Compiled, Job, library},
     screen,
 };
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::AUTO,
     diagnostic::{CODES, FAILURES, nearest},
@@ -34,7 +35,7 @@ pub struct Arguments {
     #[arg(value_name = "NAME")]
     name: String,
     /// The recipe whose model has the part [default: the one compiled last here]
-    #[arg(long, value_name = "RECIPE")]
+    #[arg(long, value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: Option<String>,
     #[command(flatten)]
     sets: Sets,

@@ -3,12 +3,14 @@
 use super::{
     Outcome,
     arguments::Sets,
+    complete,
     failure::Failure,
     job::library,
     screen,
     sweep::{Sweep, sweep},
 };
 use clap::{Args, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use image::RgbImage;
 use mimc::{
     compile::load,
@@ -31,7 +33,7 @@ use std::{
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "RECIPE")]
+    #[arg(value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: String,
     /// Masks on the sheet, and in each mean
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = value_parser!(u16).range(1..=600))]

@@ -7,6 +7,7 @@ mod build;
 mod chronicle;
 mod clock;
 mod compile;
+mod complete;
 mod data;
 mod diff;
 mod doctor;
@@ -30,7 +31,8 @@ mod signals;
 mod sweep;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -80,6 +82,10 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal with its st
 type Outcome = Result<ExitCode, Failure>;
 
 pub fn main() -> ExitCode {
+    // Answers a shell that asks what can be typed next, and ends there.
+    CompleteEnv::with_factory(Cli::command)
+        .var(complete::VARIABLE)
+        .complete();
     let outcome = match Cli::parse().verb {
         Verb::Compile(arguments) => compile::run(arguments),
         Verb::Run(arguments) => run::run(arguments),

@@ -6,6 +6,7 @@ use super::{
     board::Board,
     build::{self, Last},
     chronicle::Chronicle,
+    complete,
     failure::Failure,
     job::{Compiled, Job, origin},
     memory, pace,
@@ -13,6 +14,7 @@ use super::{
     screen, signals,
 };
 use clap::{Args, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{AUTO, Backend},
     compile::{self, compile_forward},
@@ -42,7 +44,7 @@ use std::{
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "RECIPE")]
+    #[arg(value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: Option<String>,
     /// A folder of images, instead of the recipe's data.images
     #[arg(long, value_name = "DIR")]
@@ -103,7 +105,12 @@ pub fn run(arguments: Arguments) -> Outcome {
     tell_notice(job.backend(), compiled.recipe.train.precision);
     let pace = pace::pace(job.backend());
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
-    let kinds = pace.map_or(Vec::new(), |pace| compiled.program.seconds_by_kind(&pace));
+    let program = &compiled.program;
+    let runs = [
+        (&*program.accumulate, program.accumulations),
+        (&*program.apply, 1),
+    ];
+    let kinds = pace.map_or(Vec::new(), |pace| pace.by_kind(&runs));
     let batch = compiled.recipe.train.batch;
     let summary = start(&run, compiled, job.backend(), kinds)?;
     screen::print(told(&summary, &run, batch, foretold))?;

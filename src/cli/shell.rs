@@ -1,13 +1,14 @@
 //! `mimc completions` and `mimc man`: what a shell and a reader of manuals want.
 
-use super::{Cli, Outcome, failure::Failure, screen};
+use super::{Cli, Outcome, complete::VARIABLE, failure::Failure, screen};
 use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap_complete::{Shell, env::Shells};
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
 /// Print completions for a shell
 ///
-/// For bash: `mimc completions bash > ~/.local/share/bash-completion/completions/mimc`
+/// For bash, in ~/.bashrc: `source <(mimc completions bash)`. The shell then asks mimc itself, which also knows recipes and the
+/// keys behind --set.
 #[derive(Args)]
 pub struct Completions {
     /// The shell that will read them
@@ -27,7 +28,13 @@ pub struct Manual {
 
 pub fn completions(arguments: &Completions) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "mimc", &mut script);
+    let shell = arguments.shell.to_string();
+    let shells = Shells::builtins();
+    let shell = shells.completer(&shell);
+    let shell = shell.expect("every shell that can be named is built in");
+    shell
+        .write_registration(VARIABLE, "mimc", "mimc", "mimc", &mut script)
+        .map_err(failed)?;
     screen::print(String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

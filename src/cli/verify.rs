@@ -3,10 +3,12 @@
 use super::{
     Outcome,
     arguments::{BackendArgument, Sets},
+    complete,
     job::library,
     screen,
 };
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     compile::load,
     text::columns::{Align, columns},
@@ -26,7 +28,7 @@ use std::{
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "RECIPE")]
+    #[arg(value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: String,
     /// The numbers: weights, images, masks, and what came of them
     #[arg(long, value_name = "FILE.safetensors")]

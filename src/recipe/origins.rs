@@ -24,7 +24,7 @@ impl Recipe {
         for (key, value) in &plain {
             let key = key.as_str().expect("the keys of recipes are texts");
             match key {
-                "model" => page.graph(0, key, &self.model, library)?,
+                "model" => page.graph(0, key, &self.model, &[], library)?,
                 _ => page.key(0, key, key, value, self),
             }
         }
@@ -59,8 +59,15 @@ impl Page {
         self.value(depth, key, value, comment);
     }
 
-    /// A graph with all of its params.
-    fn graph(&mut self, depth: usize, key: &str, of: &GraphRef, library: &Library) -> Result<()> {
+    /// A graph with all of its params, some of them given by the graph that calls it.
+    fn graph(
+        &mut self,
+        depth: usize,
+        key: &str,
+        of: &GraphRef,
+        given: &[Given],
+        library: &Library,
+    ) -> Result<()> {
         let file = library.get(&of.graph.value)?;
         self.line(depth, &format!("{key}:"), String::new());
         let preset = file.presets.iter().find(|preset| is_as(preset, of));
@@ -76,32 +83,44 @@ impl Page {
         self.value(depth + 1, "graph", &of.graph.value.clone().into(), comment);
         for (name, value) in &of.params {
             match &value.value {
-                Value::Graph(inner) => self.graph(depth + 1, &name.value, inner, library)?,
+                Value::Graph(inner) => {
+                    let given = given_to(&file, &name.value, library, 0);
+                    self.graph(depth + 1, &name.value, inner, &given, library)?;
+                }
                 plain => self.value(depth + 1, &name.value, &plain.to_yaml(), place(&value.span)),
             }
         }
-        self.defaults(depth + 1, &file, of);
+        self.defaults(depth + 1, &file, of, given);
         Ok(())
     }
 
     /// The params that a recipe leaves to the graph.
-    fn defaults(&mut self, depth: usize, file: &GraphFile, of: &GraphRef) {
+    fn defaults(&mut self, depth: usize, file: &GraphFile, of: &GraphRef, given: &[Given]) {
         let left = file
             .params
             .iter()
             .filter(|param| of.param(&param.name.value).is_none());
         for param in left {
-            let Some(default) = &param.default else {
-                continue;
+            let name = &param.name.value;
+            let given = given.iter().find(|(given, _)| given == name);
+            let (value, source) = match (given, &param.default) {
+                (Some((_, value)), _) => (None, value),
+                (None, Some(default)) => (written(param, default), default),
+                (None, None) => continue,
             };
-            let comment = format!("default of {}", place(&default.span));
-            match written(param, default) {
-                Some(value) => self.value(depth, &param.name.value, &value, comment),
-                // It goes by other params: written down it would no longer follow them.
+            let how = if given.is_some() {
+                "given by"
+            } else {
+                "default of"
+            };
+            let comment = format!("{how} {}", place(&source.span));
+            match value {
+                Some(value) => self.value(depth, name, &value, comment),
+                // It goes by what else there is: written down it would no longer follow.
                 None => {
-                    let text = default.span.text().split_whitespace();
+                    let text = source.span.text().split_whitespace();
                     let text = text.collect::<Vec<_>>().join(" ");
-                    self.line(depth, &format!("# {}: {text}", param.name.value), comment);
+                    self.line(depth, &format!("# {name}: {text}"), comment);
                 }
             }
         }
@@ -179,6 +198,38 @@ fn default(field: &Field, value: &Yaml) -> String {
         Fallback::TenthOf(of) => format!("default: a tenth of {of}"),
         Fallback::Required => "chosen on the command line".to_owned(),
     }
+}
+
+/// A param, and what it is given.
+type Given = (String, Expr);
+
+/// What a graph gives to whatever fills one of its params: where it calls it, or where one calls it that it hands it on to.
+fn given_to(file: &GraphFile, slot: &str, library: &Library, depth: usize) -> Vec<Given> {
+    /// Graphs that hand on to one another in a circle do not elaborate.
+    const DEEPEST: usize = 16;
+    let mut given = Vec::new();
+    let mut look = |expr: &Expr| {
+        let ExprKind::Call {
+            function, keywords, ..
+        } = &expr.kind
+        else {
+            return;
+        };
+        for (name, value) in keywords {
+            let hands_on = matches!(&value.kind, ExprKind::Name(name) if name == slot);
+            if function.value == slot {
+                given.push((name.value.clone(), value.clone()));
+            } else if hands_on && depth < DEEPEST {
+                let next = library.get(&function.value).ok();
+                given.extend(
+                    next.into_iter()
+                        .flat_map(|next| given_to(&next, &name.value, library, depth + 1)),
+                );
+            }
+        }
+    };
+    file.exprs().for_each(|expr| expr.walk(&mut look));
+    given
 }
 
 /// Whether a recipe gives every param of a preset the value that the preset has.

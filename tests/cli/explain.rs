@@ -93,11 +93,10 @@ fn shells_and_manuals_know_every_verb() {
     let desk = Desk::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = desk.good(&["completions", shell]).out;
+        let asks = ["mimc", "MIMC_COMPLETE", shell];
         assert!(
-            ["reconstruct", "explain", "resume"]
-                .iter()
-                .all(|word| script.contains(word)),
-            "{shell}"
+            asks.iter().all(|word| script.contains(word)),
+            "{shell}: {script}"
         );
     }
     let page = desk.good(&["man"]).out;
@@ -114,4 +113,36 @@ fn shells_and_manuals_know_every_verb() {
         );
     }
     assert!(desk.read("pages/mimc-run.1").contains("resume"));
+}
+
+/// What a shell is offered for the last of some words.
+fn offered(desk: &Desk, words: &[&str]) -> Vec<String> {
+    let words = [&["--", "mimc"], words].concat();
+    let mut command = desk.command(&words);
+    command.env("MIMC_COMPLETE", "bash").env("_CLAP_IFS", "\n");
+    let index = (words.len() - 2).to_string();
+    let output = command.env("_CLAP_COMPLETE_INDEX", index).output();
+    let said = super::Said::from(output.expect("the program starts"));
+    said.out.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn shells_are_offered_verbs_recipes_keys_and_words() {
+    let desk = Desk::new();
+    let set = |text: &str| offered(&desk, &["compile", "tiny", "--set", text]);
+    assert_eq!(set("train.optimizer.e"), ["train.optimizer.eps="]);
+    assert_eq!(
+        set("train.precision="),
+        ["train.precision=f32", "train.precision=bf16"]
+    );
+    assert!(set("model.masking.").contains(&"model.masking.ratio=".to_owned()));
+    assert!(set("nothing").is_empty());
+    let recipes = offered(&desk, &["run", ""]);
+    for name in ["tiny", "quickstart", "vit_b"] {
+        assert!(
+            recipes.iter().any(|offer| offer == name),
+            "{name} in {recipes:?}"
+        );
+    }
+    assert!(offered(&desk, &["comp"]).contains(&"compile".to_owned()));
 }

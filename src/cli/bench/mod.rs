@@ -5,11 +5,13 @@ mod profile;
 use super::{
     Outcome,
     arguments::{BackendArgument, Sets, Threads, tell_notice},
+    complete,
     failure::Failure,
     job::library,
     screen,
 };
 use clap::{Args, value_parser};
+use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{Backend, Ceiling},
     compile::{CHANNELS, Options, compile, load},
@@ -28,7 +30,7 @@ use std::{fs, process::ExitCode, time::Instant};
 #[derive(Args)]
 pub struct Arguments {
     /// A path, a name in ./recipes, or a built-in name
-    #[arg(value_name = "RECIPE")]
+    #[arg(value_name = "RECIPE", add = ArgValueCompleter::new(complete::recipes))]
     recipe: String,
     /// Images per step, all at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u32).range(1..))]

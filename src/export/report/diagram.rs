@@ -41,7 +41,8 @@ pub fn draw(picture: &Picture) -> Markup {
 fn laid_out(picture: &Picture) -> (Graph<NodeLabel, EdgeLabel>, f64, f64) {
     let mut graph = Graph::with_options(GraphOptions {
         directed: true,
-        multigraph: false,
+        // Where two boxes read one another, one arrow is turned round on the way.
+        multigraph: true,
         compound: false,
     });
     for (at, square) in picture.boxes.iter().enumerate() {

@@ -4,6 +4,7 @@
 //! its own opens, searches and zooms.
 
 mod chart;
+mod curves;
 mod diagram;
 mod kernels;
 mod memory;

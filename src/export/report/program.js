@@ -293,7 +293,8 @@ let phase = "";
 let shown = [];
 let drawn = 0;
 
-function listKernels() {
+/** Those of the part that is shown; one of another part goes first if it is asked for. */
+function listKernels(first) {
   const text = by("kernel-search").value.trim().toLowerCase();
   const sort = by("kernel-sort").value;
   const matches = (kernel) => !text || [kernel.path, kernel.title, kernel.formula].some((at) => words[at].toLowerCase().includes(text))
@@ -305,6 +306,7 @@ function listKernels() {
   });
   const size = { nodes: (k) => k.nodes.length, flops: (k) => k.flops, bytes: (k) => k.bytes, seconds: (k) => k.seconds }[sort];
   if (size) shown.sort((a, b) => size(data.kernels[b]) - size(data.kernels[a]) || a - b);
+  if (first !== undefined && !shown.includes(first)) shown.unshift(first);
   const sum = (field) => shown.reduce((total, at) => total + (data.kernels[at][field] || 0), 0);
   const told = [many(shown.length, "kernel"), flops(sum("flops")), bytes(sum("bytes")) + " moved"];
   if (sum("seconds")) told.push(seconds(sum("seconds")));
@@ -394,8 +396,7 @@ function showKernel(at) {
     phase = "";
     press();
     by("kernel-search").value = "";
-    if (!isBelow(words[data.kernels[at].path], scope)) return;
-    listKernels();
+    listKernels(at);
   }
   const place = shown.indexOf(at);
   if (place >= drawn) more(place - drawn + 1);
@@ -414,8 +415,8 @@ function press() {
 for (const button of document.querySelectorAll("[data-phase]")) {
   button.addEventListener("click", () => { phase = button.dataset.phase; press(); listKernels(); });
 }
-by("kernel-search").addEventListener("input", listKernels);
-by("kernel-sort").addEventListener("change", listKernels);
+by("kernel-search").addEventListener("input", () => listKernels());
+by("kernel-sort").addEventListener("change", () => listKernels());
 by("kernel-more").addEventListener("click", () => more());
 
 // ---- memory

@@ -227,9 +227,19 @@ impl Drawn<'_> {
         is_part && item.leaf && inner.is_some()
     }
 
+    /// A path without the part that it has in common with the scope.
+    fn seen_from<'p>(&self, path: &'p str) -> &'p str {
+        let heads = path.match_indices('.').map(|(end, _)| end);
+        let common = heads.filter(|&end| {
+            let head = &path[..end];
+            below(self.scope, head).is_some() && self.scopes.parts.contains_key(head)
+        });
+        common.last().map_or(path, |end| &path[end + 1..])
+    }
+
     fn from_outside(&mut self, source: usize) -> usize {
         let item = &self.scopes.items[source];
-        let label = seen_from(&item.path, self.scope);
+        let label = self.seen_from(&item.path);
         if let Some(&known) = self.outside.get(label) {
             return known;
         }
@@ -267,19 +277,6 @@ fn below<'p>(path: &'p str, scope: &str) -> Option<&'p str> {
         rest if scope.is_empty() => Some(rest),
         rest => rest.strip_prefix('.'),
     }
-}
-
-/// A path without what it has in common with a scope.
-fn seen_from<'p>(path: &'p str, scope: &str) -> &'p str {
-    let mut common = 0;
-    for (end, _) in path.match_indices('.') {
-        let head = &path[..end];
-        if below(scope, head).is_none() {
-            break;
-        }
-        common = end + 1;
-    }
-    &path[common..]
 }
 
 #[cfg(test)]
