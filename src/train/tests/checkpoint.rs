@@ -211,7 +211,9 @@ fn numbers_that_are_not_finite_are_found_in_every_part() {
     for (part, name) in names {
         let mut sound = [0.0; 3];
         model.read(part, 1, &mut sound).expect("held");
-        model.write(part, 1, &[0.0, f32::INFINITY, 0.0]).expect("held");
+        model
+            .write(part, 1, &[0.0, f32::INFINITY, 0.0])
+            .expect("held");
         assert_eq!(not_finite(&model), Ok(Some(name.to_owned())));
         model.write(part, 1, &sound).expect("held");
     }
