@@ -73,7 +73,8 @@ impl Evaluate for Programs {
 
 /// Those roots of a graph that belong to the micro-batch, or to the update.
 struct Compiled {
-    graph: Graph,
+    /// In one place to its end: the compiled operators point into it.
+    graph: Box<Graph>,
     leaves: Vec<Input>,
     /// What the leaves hold in the run under way, in their order.
     held: Rc<RefCell<Vec<Vec<f32>>>>,
@@ -83,7 +84,7 @@ struct Compiled {
 
 impl Compiled {
     fn new(graph: &Graph, update: bool) -> Result<Compiled, StepError> {
-        let mut graph = copy::copy(graph);
+        let mut graph = Box::new(copy::copy(graph));
         let mut r = Rewriter::new(&mut graph);
         r.retain_roots(|root| roots::in_update(&root.name) == update);
         r.remove_dead();
@@ -95,7 +96,9 @@ impl Compiled {
             let mut leaves = leaves.borrow_mut();
             let (place, held) = (leaves.len(), Rc::clone(&held));
             leaves.push(input.clone());
-            let bring = move |_: Vec<(InputTensor, ShapeTracker)>| vec![Tensor::new(held.borrow()[place].clone())];
+            let bring = move |_: Vec<(InputTensor, ShapeTracker)>| {
+                vec![Tensor::new(held.borrow()[place].clone())]
+            };
             Box::new(Function(input.name.clone(), Box::new(bring))) as Box<dyn Operator>
         });
         let named = meta(&graph).roots.iter();
@@ -103,7 +106,17 @@ impl Compiled {
             named.map(|root| (root.name.clone(), root.node)).unzip();
         let moved: Vec<&mut NodeIndex> = nodes.iter_mut().collect();
         if !moved.is_empty() {
-            guarded("compiled", || graph.compile(CudaCompiler::<f32>::default(), moved))?;
+            // Its passes remove what they fold, whoever else reads it, unless they are told not to.
+            let nodes = graph.graph.node_indices();
+            let shared = nodes.filter(|&node| graph.graph.edges(node).count() > 1);
+            let shared: Vec<_> = shared
+                .filter(|node| !graph.no_delete.contains(node))
+                .collect();
+            graph.no_delete.extend(&shared);
+            guarded("compiled", || {
+                graph.compile(CudaCompiler::<f32>::default(), moved);
+            })?;
+            graph.no_delete.retain(|node| !shared.contains(node));
         }
         Ok(Compiled {
             graph,
@@ -132,7 +145,10 @@ impl Compiled {
             let lost = || StepError::Backend("luminal's compiler lost a result".into());
             numbers.cloned().ok_or_else(lost)
         };
-        let results = self.roots.iter().map(|(name, node)| Ok((name.clone(), numbers(*node)?)));
+        let results = self
+            .roots
+            .iter()
+            .map(|(name, node)| Ok((name.clone(), numbers(*node)?)));
         let results = results.collect();
         // A node whose tensor is there is not run again.
         for (_, node) in &self.roots {
