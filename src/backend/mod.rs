@@ -107,16 +107,18 @@ pub struct Choice {
 /// A GPU where one can be used, and else the CPU. Asked once in a process.
 pub fn auto() -> &'static Choice {
     static CHOICE: OnceLock<Choice> = OnceLock::new();
-    CHOICE.get_or_init(|| match cuda::device::usable(cuda::library::Libraries::here()) {
-        Ok(device) => Choice {
-            backend: &Cuda,
-            why: format!("here is an {}", device.told()),
+    CHOICE.get_or_init(
+        || match cuda::device::usable(cuda::library::Libraries::here()) {
+            Ok(device) => Choice {
+                backend: &Cuda,
+                why: format!("here is an {}", device.told()),
+            },
+            Err(way) => Choice {
+                backend: &Cpu,
+                why: format!("no GPU can be used here: {way}"),
+            },
         },
-        Err(way) => Choice {
-            backend: &Cpu,
-            why: format!("no GPU can be used here: {way}"),
-        },
-    })
+    )
 }
 
 /// Fused kernels on all cores, in f32, on buffers of f32 or bf16. Training memory is one mapping; threads are those of rayon's current pool.

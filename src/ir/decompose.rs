@@ -77,7 +77,11 @@ mod tests {
         assert_eq!(verify(&graph), Ok(()));
         let own = |node| graph.graph[node].as_any().is::<Own>();
         let leaves = graph.graph.node_indices().filter(|&node| own(node));
-        assert!(leaves.clone().all(|node| ops::own::<Input>(&graph, node).is_some()));
+        assert!(
+            leaves
+                .clone()
+                .all(|node| ops::own::<Input>(&graph, node).is_some())
+        );
         assert!(meta(&graph).roots.len() == 1);
         assert_eq!(run(&graph, &leaf), before);
     }

@@ -113,7 +113,13 @@ impl<'e> Desk<'e> {
     /// As [`Desk::mimc`], if all went well.
     pub fn good(&self, arguments: &[&str]) -> Said {
         let said = self.mimc(arguments);
-        assert_eq!(said.code, Some(0), "mimc {arguments:?}\n{}{}", said.out, said.err);
+        assert_eq!(
+            said.code,
+            Some(0),
+            "mimc {arguments:?}\n{}{}",
+            said.out,
+            said.err
+        );
         said
     }
 

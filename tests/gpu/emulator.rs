@@ -35,10 +35,19 @@ fn sources() -> PathBuf {
 
 fn build() -> Emulator {
     let sources = sources();
-    let files = ["driver.cpp", "driver.h", "nvrtc.cpp", "cublaslt.cpp", "cublas.cpp", "kernel.h"];
+    let files = [
+        "driver.cpp",
+        "driver.h",
+        "nvrtc.cpp",
+        "cublaslt.cpp",
+        "cublas.cpp",
+        "kernel.h",
+    ];
     let mut hasher = DefaultHasher::new();
     for file in files {
-        fs::read(sources.join(file)).expect("a source").hash(&mut hasher);
+        fs::read(sources.join(file))
+            .expect("a source")
+            .hash(&mut hasher);
     }
     let of_sources = format!("emulator-{:016x}", hasher.finish());
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(of_sources);
@@ -47,7 +56,12 @@ fn build() -> Emulator {
         fs::create_dir_all(&home).expect("a folder");
         let partly = tempfile::tempdir_in(&home).expect("a folder");
         let at = partly.path();
-        library(at, "driver.cpp", "libcuda.so.1", &["-Wl,-soname,libcuda.so.1"]);
+        library(
+            at,
+            "driver.cpp",
+            "libcuda.so.1",
+            &["-Wl,-soname,libcuda.so.1"],
+        );
         let header = format!("-DKERNEL_H=\"{}\"", sources.join("kernel.h").display());
         library(at, "nvrtc.cpp", "libnvrtc.so.13", &[&header]);
         let driver = at.join("libcuda.so.1");

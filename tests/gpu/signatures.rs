@@ -2,7 +2,9 @@
 //! them.
 
 use cudarc::{cublaslt::sys as theirs_lt, driver::sys as theirs, nvrtc::sys as theirs_rtc};
-use mimc::backend::cuda::functions::{Algorithm, Blas, Driver, Heuristic, Nvrtc, constants as ours};
+use mimc::backend::cuda::functions::{
+    Algorithm, Blas, Driver, Heuristic, Nvrtc, constants as ours,
+};
 
 /// Bytes of each argument and of the result: what a caller and a library must agree on.
 trait Signature {

@@ -41,7 +41,14 @@ fn the_numbers_are_the_official_ones() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator);
     let [recipe, numbers] = ["yaml", "safetensors"].map(|end| fixture(&format!("vit_ape.{end}")));
-    let verify = ["verify", &recipe, "--reference", &numbers, "--backend", "cuda"];
+    let verify = [
+        "verify",
+        &recipe,
+        "--reference",
+        &numbers,
+        "--backend",
+        "cuda",
+    ];
     let said = desk.good(&verify);
     assert!(!said.out.contains("FAIL"), "{}", said.out);
 }
@@ -53,7 +60,16 @@ fn a_run_repeats_to_the_bit_and_each_list_is_recorded_once() {
     let run = |output: &str, log: &str| {
         let log = desk.path(log);
         let log = [("EMULATOR_LOG", log.to_str().expect("a plain path"))];
-        let run = ["run", "tiny.yaml", "--backend", "cuda", "--steps", "3", "--output", output];
+        let run = [
+            "run",
+            "tiny.yaml",
+            "--backend",
+            "cuda",
+            "--steps",
+            "3",
+            "--output",
+            output,
+        ];
         desk.mimc_with(&log, &run).says(0, &[]);
     };
     run("first", "log");
@@ -70,7 +86,16 @@ fn a_run_repeats_to_the_bit_and_each_list_is_recorded_once() {
 fn kernels_are_timed_one_by_one() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator);
-    let bench = ["bench", "tiny.yaml", "--backend", "cuda", "--batch", "2", "--steps", "2"];
+    let bench = [
+        "bench",
+        "tiny.yaml",
+        "--backend",
+        "cuda",
+        "--batch",
+        "2",
+        "--steps",
+        "2",
+    ];
     let said = desk.good(&[&bench[..], &["--warmup", "0", "--profile", "--json"]].concat());
     let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!(json["device"], "cuda");
@@ -78,6 +103,10 @@ fn kernels_are_timed_one_by_one() {
     let named = |name: &str| kinds.iter().find(|kind| kind["name"] == name);
     for name in ["gemm", "rows", "fold", "attention", "attention'", "adamw"] {
         let kind = named(name).unwrap_or_else(|| panic!("{name} in {kinds:?}"));
-        assert!(kind["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+        assert!(
+            kind["seconds"]
+                .as_f64()
+                .is_some_and(|seconds| seconds > 0.0)
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! What is in the way of using a GPU, or comes in the way of a run, is told in a sentence, and nothing that was saved is lost.
 
-use super::{desk::Desk, emulator::{emulator, library}};
+use super::{
+    desk::Desk,
+    emulator::{emulator, library},
+};
 use std::fs;
 
 const RUN: &[&str] = &["run", "tiny.yaml", "--backend", "cuda", "--output", "out"];
@@ -14,13 +17,28 @@ fn auto_takes_the_gpu_and_without_one_the_bits_of_the_cpu() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator);
     let said = desk.good(&["bench", "tiny.yaml", "--batch", "2", "--steps", "1"]);
-    said.says(0, &["backend cuda: here is an Emulated GPU, compute capability 9.0, 8.00 GiB\n"]);
+    said.says(
+        0,
+        &["backend cuda: here is an Emulated GPU, compute capability 9.0, 8.00 GiB\n"],
+    );
     assert!(said.out.contains("batch 2, cuda,"), "{}", said.out);
 
     let desk = desk.without_cuda();
     let auto = desk.good(&["run", "tiny.yaml", "--steps", "2", "--output", "auto"]);
-    auto.says(0, &["backend cpu: no GPU can be used here: libcuda.so.1 was not found\n"]);
-    let given = ["run", "tiny.yaml", "--steps", "2", "--output", "cpu", "--backend", "cpu"];
+    auto.says(
+        0,
+        &["backend cpu: no GPU can be used here: libcuda.so.1 was not found\n"],
+    );
+    let given = [
+        "run",
+        "tiny.yaml",
+        "--steps",
+        "2",
+        "--output",
+        "cpu",
+        "--backend",
+        "cpu",
+    ];
     let given = desk.good(&given);
     assert!(!given.err.contains("backend"), "{}", given.err);
     assert!(desk.checkpoint("auto", 2) == desk.checkpoint("cpu", 2));
@@ -41,7 +59,7 @@ fn what_is_in_the_way_is_told() {
         ),
         (
             [("EMULATOR_NVRTC", "14")],
-            "is of CUDA 14.0, and the driver takes no more than 13.0",
+            "is of version 14.0, and the driver takes no more than 13.0",
         ),
         (
             [("EMULATOR_CAPABILITY", "75")],
@@ -53,10 +71,23 @@ fn what_is_in_the_way_is_told() {
         ),
     ] {
         let said = desk.mimc_with(&variables, &run("1"));
-        said.says(1, &["error[backend]: no GPU can be used here: ", told, "mimc doctor"]);
+        said.says(
+            1,
+            &[
+                "error[backend]: no GPU can be used here: ",
+                told,
+                "mimc doctor",
+            ],
+        );
     }
     let said = Desk::new(emulator).without_cuda().mimc(&run("1"));
-    said.says(1, &["no GPU can be used here: libcuda.so.1 was not found", "--backend cpu"]);
+    said.says(
+        1,
+        &[
+            "no GPU can be used here: libcuda.so.1 was not found",
+            "--backend cpu",
+        ],
+    );
 }
 
 #[test]
@@ -67,7 +98,11 @@ fn libraries_that_are_broken_or_lack_something_are_named() {
     fs::write(folder.join("libcublasLt.so.13"), "no library").expect("written");
     let said = desk.mimc(&["doctor"]);
     assert_eq!(said.code, Some(0));
-    assert!(said.out.contains("libcublasLt.so.13 does not open: "), "{}", said.out);
+    assert!(
+        said.out.contains("libcublasLt.so.13 does not open: "),
+        "{}",
+        said.out
+    );
 
     let (desk, folder) = Desk::new(emulator).own_libraries();
     let lacking = ["-DcuGraphLaunch=hidden", "-Wl,-soname,libcuda.so.1"];
@@ -84,8 +119,8 @@ fn doctor_tells_what_was_found() {
     let folder = emulator.folder.display();
     for line in [
         format!("driver     CUDA 13.0, {folder}/libcuda.so.1"),
-        format!("nvrtc      CUDA 13.0, {folder}/libnvrtc.so.13"),
-        format!("cublasLt   CUDA 13.0, {folder}/libcublasLt.so.13"),
+        format!("nvrtc      13.0, {folder}/libnvrtc.so.13"),
+        format!("cublasLt   13.0, {folder}/libcublasLt.so.13"),
         format!("looked in  MIMC_CUDA_PATH ({folder})"),
         "gpu 0      Emulated GPU, compute capability 9.0, 8.00 GiB".to_owned(),
     ] {
@@ -125,7 +160,11 @@ fn memory_that_is_short_is_told_before_the_first_step_with_what_would_fit() {
         ],
     );
     assert_eq!(desk.list("out/checkpoints"), [""; 0]);
-    let fitting = said.err.split("train.micro_batch=").nth(1).expect("told above");
+    let fitting = said
+        .err
+        .split("train.micro_batch=")
+        .nth(1)
+        .expect("told above");
     let fitting = fitting.split_whitespace().next().expect("a number");
     let fitting = format!("train.micro_batch={fitting}");
     let less = [&batch[..], &["--set", &fitting]].concat();
@@ -149,13 +188,20 @@ fn kernels_are_compiled_once_and_a_damaged_one_anew() {
     };
     let kept = entries();
     assert!(!kept.is_empty());
-    let whole: Vec<_> = kept.iter().map(|path| fs::read(path).expect("read")).collect();
+    let whole: Vec<_> = kept
+        .iter()
+        .map(|path| fs::read(path).expect("read"))
+        .collect();
     let changed = |path| fs::metadata(path).expect("there").modified().expect("told");
     let before: Vec<_> = kept.iter().map(changed).collect();
 
     desk.mimc(&run("2")).says(0, &[]);
     assert_eq!(entries(), kept);
-    assert_eq!(kept.iter().map(changed).collect::<Vec<_>>(), before, "none was compiled again");
+    assert_eq!(
+        kept.iter().map(changed).collect::<Vec<_>>(),
+        before,
+        "none was compiled again"
+    );
 
     // One has a bit turned, the next is cut.
     let mut turned = whole[0].clone();
@@ -165,7 +211,10 @@ fn kernels_are_compiled_once_and_a_damaged_one_anew() {
     desk.mimc(&run("3")).says(0, &[]);
     for at in [0, 1] {
         let now = fs::read(&kept[at]).expect("read");
-        assert!(now.len() == whole[at].len() && now != turned, "compiled anew");
+        assert!(
+            now.len() == whole[at].len() && now != turned,
+            "compiled anew"
+        );
     }
     assert_eq!(changed(&kept[2]), before[2], "and no other");
 }
@@ -175,14 +224,32 @@ fn a_kernel_that_does_not_compile_is_shown() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator).own_cache();
     let said = desk.mimc_with(&[("EMULATOR_MISREAD", "float")], &run("1"));
-    said.says(1, &["error[backend]: the kernel `", "` does not compile: ", " error: ", " | ", "this is a fault of mimc"]);
+    said.says(
+        1,
+        &[
+            "error[backend]: the kernel `",
+            "` does not compile: ",
+            " error: ",
+            " | ",
+            "this is a fault of mimc",
+        ],
+    );
 }
 
 #[test]
 fn a_device_that_is_lost_leaves_the_checkpoint_from_which_the_run_goes_on() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator);
-    let whole = ["run", "tiny.yaml", "--backend", "cuda", "--output", "whole", "--steps", "6"];
+    let whole = [
+        "run",
+        "tiny.yaml",
+        "--backend",
+        "cuda",
+        "--output",
+        "whole",
+        "--steps",
+        "6",
+    ];
     desk.mimc(&whole).says(0, &[]);
 
     // Somewhere in the middle: how many kernels a run has is no business of this test.

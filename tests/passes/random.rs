@@ -124,7 +124,8 @@ fn by_kernels(graph: &Graph) -> Result<Values, String> {
         let value = of(&info.name, grow::weight(), &info.dims);
         step.write(Part::Value, index, &value).expect("held");
         let state = InputKind::State(mimc::ir::ops::Part::Gradient);
-        step.write(Part::Gradient, index, &of(&info.name, state, &info.dims)).expect("held");
+        step.write(Part::Gradient, index, &of(&info.name, state, &info.dims))
+            .expect("held");
     }
     for (name, dims) in grow::feeds(graph) {
         let value = of(&name, InputKind::Feed, &dims);

@@ -30,7 +30,10 @@ impl Key {
     /// Of a kernel's source, all options of its compiler, and the compiler's name and version.
     pub fn new(source: &str, options: &[String], compiler: &str) -> Key {
         let mut hasher = XxHash3_128::new();
-        for text in [source, compiler].into_iter().chain(options.iter().map(String::as_str)) {
+        for text in [source, compiler]
+            .into_iter()
+            .chain(options.iter().map(String::as_str))
+        {
             hasher.write(&(text.len() as u64).to_le_bytes());
             hasher.write(text.as_bytes());
         }
@@ -134,7 +137,12 @@ mod tests {
         };
         let key = of("s", "o", "c");
         assert_eq!(key, of("s", "o", "c"));
-        for other in [of("t", "o", "c"), of("s", "p", "c"), of("s", "o", "d"), of("so", "", "c")] {
+        for other in [
+            of("t", "o", "c"),
+            of("s", "p", "c"),
+            of("s", "o", "d"),
+            of("so", "", "c"),
+        ] {
             assert_ne!(key, other);
         }
     }

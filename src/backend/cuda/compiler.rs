@@ -141,7 +141,9 @@ impl Nvrtc {
         if compiled != 0 {
             let log = unit.read(self.nvrtcGetProgramLogSize, self.nvrtcGetProgramLog);
             return Err(match log {
-                Ok(log) if log.len() > 1 => does_not_compile(kernel, &String::from_utf8_lossy(&log)),
+                Ok(log) if log.len() > 1 => {
+                    does_not_compile(kernel, &String::from_utf8_lossy(&log))
+                }
                 _ => failed(compiled),
             });
         }
@@ -178,9 +180,14 @@ fn does_not_compile(kernel: &Kernel, log: &str) -> StepError {
     let first = log.lines().find(|line| line.contains("error"));
     let said = first.or_else(|| log.lines().next()).unwrap_or_default();
     // `name(12): error: ...` by NVRTC, `name:12:5: error: ...` by others.
-    let number = said.split(['(', ')', ':']).find_map(|part| part.parse::<usize>().ok());
-    let line = number.and_then(|number| Some((number, kernel.source.lines().nth(number.checked_sub(1)?)?)));
-    let line = line.map_or(String::new(), |(number, line)| format!("\n{number:>5} | {line}"));
+    let number = said
+        .split(['(', ')', ':'])
+        .find_map(|part| part.parse::<usize>().ok());
+    let line = number
+        .and_then(|number| Some((number, kernel.source.lines().nth(number.checked_sub(1)?)?)));
+    let line = line.map_or(String::new(), |(number, line)| {
+        format!("\n{number:>5} | {line}")
+    });
     StepError::Kernel {
         name: kernel.name.clone(),
         told: format!("{said}{line}"),
@@ -206,6 +213,9 @@ mod tests {
             told("rows_0:3:1: error: 'third' does not name a type"),
             "the kernel `rows_0` does not compile: rows_0:3:1: error: 'third' does not name a type\n    3 | third"
         );
-        assert_eq!(told("ptxas fatal"), "the kernel `rows_0` does not compile: ptxas fatal");
+        assert_eq!(
+            told("ptxas fatal"),
+            "the kernel `rows_0` does not compile: ptxas fatal"
+        );
     }
 }

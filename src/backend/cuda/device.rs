@@ -83,7 +83,10 @@ pub fn devices(driver: &Driver) -> Result<Vec<Device>, String> {
         let mut memory = 0;
         // SAFETY: as above; the name is cut at the length told, a zero at its end.
         unsafe {
-            told("a GPU is not there", (driver.cuDeviceGet)(&mut handle, ordinal))?;
+            told(
+                "a GPU is not there",
+                (driver.cuDeviceGet)(&mut handle, ordinal),
+            )?;
             let asked = (driver.cuDeviceGetName)(name.as_mut_ptr(), name.len() as c_int, handle);
             told("a GPU has no name", asked)?;
             let asked = (driver.cuDeviceTotalMem_v2)(&mut memory, handle);
@@ -123,7 +126,9 @@ pub fn usable(libraries: &Libraries) -> Result<Device, String> {
     let driver = driver.map_err(ToString::to_string)?;
     let devices = devices(&driver.functions)?;
     let first = devices[0].unusable();
-    let usable = devices.into_iter().find(|device| device.unusable().is_none());
+    let usable = devices
+        .into_iter()
+        .find(|device| device.unusable().is_none());
     usable.ok_or_else(|| first.unwrap_or_default())
 }
 
@@ -134,7 +139,11 @@ fn meaning(driver: &Driver, status: Status) -> String {
         // SAFETY: it writes the address of a text that stays, or of none.
         let known = unsafe { ask(status, &mut text) } == 0 && !text.is_null();
         // SAFETY: as it says.
-        known.then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+        known.then(|| {
+            unsafe { CStr::from_ptr(text) }
+                .to_string_lossy()
+                .into_owned()
+        })
     };
     match (said(driver.cuGetErrorString), said(driver.cuGetErrorName)) {
         (Some(text), Some(name)) => format!("{text} ({name})"),
@@ -165,9 +174,8 @@ impl Context {
         let driver = driver.map_err(|missing| StepError::NoGpu(missing.to_string()))?;
         let mut handle = ptr::null_mut();
         // SAFETY: `usable` has started the driver, and the device is one of its own.
-        let status = unsafe {
-            (driver.functions.cuDevicePrimaryCtxRetain)(&mut handle, device.ordinal)
-        };
+        let status =
+            unsafe { (driver.functions.cuDevicePrimaryCtxRetain)(&mut handle, device.ordinal) };
         if status != 0 {
             let cause = meaning(&driver.functions, status);
             let told = format!("the {} does not start: {cause}", device.name);
@@ -236,8 +244,8 @@ fn is_lost(status: Status) -> bool {
             | CUDA_ERROR_ILLEGAL_ADDRESS
             | CUDA_ERROR_LAUNCH_TIMEOUT
             | CUDA_ERROR_CONTEXT_IS_DESTROYED
-            | CUDA_ERROR_HARDWARE_STACK_ERROR..=CUDA_ERROR_LAUNCH_FAILED
-            | CUDA_ERROR_UNKNOWN
+            | CUDA_ERROR_HARDWARE_STACK_ERROR
+            ..=CUDA_ERROR_LAUNCH_FAILED | CUDA_ERROR_UNKNOWN
     )
 }
 

@@ -65,7 +65,7 @@ pub enum Missing {
     },
     #[error("the driver {} is for CUDA {version}, and {OLDEST_DRIVER} is the oldest that will do: update it", path.display())]
     OldDriver { path: PathBuf, version: Version },
-    #[error("{} is of CUDA {version}, and the driver takes no more than {driver}: update the driver, or put the {library} of an older CUDA in the way", path.display())]
+    #[error("{} is of version {version}, and the driver takes no more than {driver}: update the driver, or put the {library} of an older CUDA in the way", path.display())]
     TooNew {
         library: &'static str,
         path: PathBuf,

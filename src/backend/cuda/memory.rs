@@ -84,7 +84,9 @@ impl Layout {
             }
             Argument::Table(table) => self.tables.get(table).copied(),
             Argument::Draws => Some(self.draws),
-            Argument::Key(stream) => (stream < self.streams).then_some(self.draws + 8 * (1 + stream)),
+            Argument::Key(stream) => {
+                (stream < self.streams).then_some(self.draws + 8 * (1 + stream))
+            }
         }
     }
 }
@@ -127,7 +129,11 @@ impl Memory {
         unsafe { stream.zero(memory.allocation.address(), memory.layout.bytes)? };
         for (buffer, of) in plan.buffers.iter().enumerate() {
             if let Place::Constant(values) = &of.place {
-                memory.write(stream, Argument::Buffer(buffer), bytemuck::cast_slice(values))?;
+                memory.write(
+                    stream,
+                    Argument::Buffer(buffer),
+                    bytemuck::cast_slice(values),
+                )?;
             }
         }
         for (index, table) in program.tables.iter().enumerate() {
@@ -236,7 +242,13 @@ mod tests {
         }
         assert!(layout.bytes >= end);
         assert_eq!(layout.place(Argument::Buffer(0)), Some(64));
-        for absent in [Argument::Buffer(1), Argument::Buffer(4), Argument::Scratch(512), Argument::Table(2), Argument::Key(1)] {
+        for absent in [
+            Argument::Buffer(1),
+            Argument::Buffer(4),
+            Argument::Scratch(512),
+            Argument::Table(2),
+            Argument::Key(1),
+        ] {
             assert_eq!(layout.place(absent), None);
         }
     }

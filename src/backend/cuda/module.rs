@@ -2,9 +2,7 @@
 
 use super::{
     device::Context,
-    functions::{
-        Address, Handle, constants::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-    },
+    functions::{Address, Handle, constants::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES},
     stream::Stream,
 };
 use crate::train::step::StepError;
@@ -33,7 +31,8 @@ impl Module {
         context.enter()?;
         let mut handle = ptr::null_mut();
         // SAFETY: a CUBIN is an ELF file, which says itself how long it is; the cache has checked that it is whole.
-        let status = unsafe { (context.driver().cuModuleLoadData)(&mut handle, cubin.as_ptr().cast()) };
+        let status =
+            unsafe { (context.driver().cuModuleLoadData)(&mut handle, cubin.as_ptr().cast()) };
         context.check(status, "when a kernel was loaded")?;
         let context = context.clone();
         Ok(Module { context, handle })
@@ -41,13 +40,13 @@ impl Module {
 
     /// The entry point of a name, which may take so much shared memory.
     pub fn function(&self, name: &str, shared: u32) -> Result<Function, StepError> {
-        let of_name = CString::new(name).map_err(|_| {
-            StepError::Backend(format!("a kernel's name holds a zero: {name:?}"))
-        })?;
+        let of_name = CString::new(name)
+            .map_err(|_| StepError::Backend(format!("a kernel's name holds a zero: {name:?}")))?;
         let driver = self.context.driver();
         let mut function = ptr::null_mut();
         // SAFETY: the module is loaded, the name ends in a zero, and it writes a handle.
-        let status = unsafe { (driver.cuModuleGetFunction)(&mut function, self.handle, of_name.as_ptr()) };
+        let status =
+            unsafe { (driver.cuModuleGetFunction)(&mut function, self.handle, of_name.as_ptr()) };
         let looking = format!("when the kernel {name} was looked for");
         self.context.check(status, &looking)?;
         if shared > GRANTED {

@@ -43,7 +43,9 @@ impl Multiplier {
         // SAFETY: it returns the address of a text that stays.
         let said = unsafe { CStr::from_ptr((self.blas.functions.cublasLtGetStatusString)(status)) };
         let said = said.to_string_lossy();
-        Err(StepError::Backend(format!("cublasLt, when it {doing}: {said}")))
+        Err(StepError::Backend(format!(
+            "cublasLt, when it {doing}: {said}"
+        )))
     }
 }
 
@@ -99,7 +101,9 @@ impl Ready {
     ) -> Result<Ready, StepError> {
         // The library counts from column to column. A result that is contiguous along its rows is to it the transposed one:
         // cᵀ = bᵀ·aᵀ.
-        let Product { m, n, k, a, b, c, .. } = product;
+        let Product {
+            m, n, k, a, b, c, ..
+        } = product;
         let flipped = !c.transposed;
         let (a, b, c) = ((a, [*m, *k]), (b, [*k, *n]), (c, [*m, *n]));
         let factors = if flipped { [b, a] } else { [a, b] };
@@ -222,7 +226,12 @@ impl Multiplier {
         if product.count > 1 {
             let set = functions.cublasLtMatrixLayoutSetAttribute;
             let (count, apart) = (product.count as i32, factor.batch_stride as i64);
-            self.set(set, layout.handle, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, count)?;
+            self.set(
+                set,
+                layout.handle,
+                CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                count,
+            )?;
             let offset = CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET;
             self.set(set, layout.handle, offset, apart)?;
         }
@@ -271,7 +280,9 @@ impl Multiplier {
         };
         self.check(status, "looked for a way to multiply")?;
         match found {
-            0 => Err(StepError::Backend("cublasLt knows no way to multiply these matrices".into())),
+            0 => Err(StepError::Backend(
+                "cublasLt knows no way to multiply these matrices".into(),
+            )),
             _ => self
                 .check(best.state, "looked for a way to multiply")
                 .map(|()| best.algorithm),

@@ -2,8 +2,8 @@
 
 use super::{
     functions::Address,
-    module::{Function, Module, Shape},
     memory::Memory,
+    module::{Function, Module, Shape},
     product::{self, Multiplier},
     program::{Launch, Program, Scheduled},
     stream::{Event, Graph, Stream},
@@ -51,7 +51,9 @@ impl Loader<'_> {
     /// # Errors
     /// Where the program is unsound, and where a kernel asks for more than the device has.
     pub fn load(&self, launches: &[Scheduled]) -> Result<Recording, StepError> {
-        let launches = launches.iter().map(|scheduled| self.ready(&scheduled.launch));
+        let launches = launches
+            .iter()
+            .map(|scheduled| self.ready(&scheduled.launch));
         Ok(Recording {
             launches: launches.collect::<Result<_, _>>()?,
             ..Recording::default()
@@ -72,9 +74,15 @@ impl Loader<'_> {
                 arguments,
             } => (*kernel, *grid, *block, *shared, arguments),
         };
-        let known = self.program.kernels.get(kernel).zip(self.modules.get(kernel));
+        let known = self
+            .program
+            .kernels
+            .get(kernel)
+            .zip(self.modules.get(kernel));
         let (source, module) = known.ok_or_else(|| {
-            StepError::Backend(format!("the program is unsound: there is no kernel {kernel}"))
+            StepError::Backend(format!(
+                "the program is unsound: there is no kernel {kernel}"
+            ))
         })?;
         let arguments = arguments.iter().map(|&argument| self.memory.at(argument));
         Ok(Ready::Kernel {
@@ -102,7 +110,10 @@ impl Recording {
         }
         if !self.begun {
             self.begun = true;
-            return self.launches.iter().try_for_each(|ready| ready.launch(stream));
+            return self
+                .launches
+                .iter()
+                .try_for_each(|ready| ready.launch(stream));
         }
         let graph = match &mut self.graph {
             Some(graph) => graph,

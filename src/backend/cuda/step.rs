@@ -123,7 +123,8 @@ impl CudaStep {
         };
         let told = up_to_loss(&plan, &program);
         let (forward, backward) = program.accumulate.split_at(told);
-        let [forward, backward, apply] = [forward, backward, &program.apply].map(|launches| loader.load(launches));
+        let [forward, backward, apply] =
+            [forward, backward, &program.apply].map(|launches| loader.load(launches));
         let feeds = plan.feeds.iter().map(|(_, buffer)| {
             let mut kernels = plan.accumulate.iter().map(|s| &s.kernel);
             Ok(Fed {
@@ -246,7 +247,8 @@ impl Step for CudaStep {
             Some(buffer) => {
                 let to = bytemuck::cast_slice_mut(to);
                 self.context.enter()?;
-                self.memory.read(&self.compute, Argument::Buffer(buffer), to)
+                self.memory
+                    .read(&self.compute, Argument::Buffer(buffer), to)
             }
             // A program that only looks has no gradients and no moments: they are zero.
             None => {
@@ -257,7 +259,11 @@ impl Step for CudaStep {
     }
 
     fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError> {
-        assert_eq!(from.len(), self.weights[index].len(), "as long as the weight");
+        assert_eq!(
+            from.len(),
+            self.weights[index].len(),
+            "as long as the weight"
+        );
         let Some(buffer) = self.part(part, index) else {
             return Ok(());
         };
@@ -295,7 +301,10 @@ impl Step for CudaStep {
         fed.staging.bytes_mut()[..values.len()].copy_from_slice(values);
         self.upload.wait_for(&self.used)?;
         // SAFETY: the part was laid out for this feed, and what is staged stays until it is uploaded.
-        unsafe { self.upload.upload(to, &fed.staging.bytes()[..values.len()])? };
+        unsafe {
+            self.upload
+                .upload(to, &fed.staging.bytes()[..values.len()])?
+        };
         fed.uploaded.mark(&self.upload)?;
         fed.state = State::Waiting;
         Ok(())

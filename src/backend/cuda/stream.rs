@@ -24,7 +24,8 @@ impl Stream {
         context.enter()?;
         let mut handle = ptr::null_mut();
         // SAFETY: it writes a handle.
-        let status = unsafe { (context.driver().cuStreamCreate)(&mut handle, CU_STREAM_NON_BLOCKING) };
+        let status =
+            unsafe { (context.driver().cuStreamCreate)(&mut handle, CU_STREAM_NON_BLOCKING) };
         context.check(status, "while a stream was made")?;
         let context = context.clone();
         Ok(Stream { context, handle })
@@ -94,14 +95,12 @@ impl Stream {
         let wait = self.context.driver().cuStreamWaitEvent;
         // SAFETY: both handles are their own.
         let status = unsafe { wait(self.handle, event.handle, 0) };
-        self.context.check(status, "while one stream waited for another")
+        self.context
+            .check(status, "while one stream waited for another")
     }
 
     /// Records what `work` asks of this stream instead of doing it. `work` must take no memory.
-    pub fn record(
-        &self,
-        work: impl FnOnce() -> Result<(), StepError>,
-    ) -> Result<Graph, StepError> {
+    pub fn record(&self, work: impl FnOnce() -> Result<(), StepError>) -> Result<Graph, StepError> {
         let driver = self.context.driver();
         // SAFETY: the handle is its own.
         let begun = unsafe {
@@ -119,7 +118,8 @@ impl Stream {
         let status = unsafe { (driver.cuGraphInstantiateWithFlags)(&mut ready, graph, 0) };
         // SAFETY: what is ready does not need the recording any more.
         unsafe { (driver.cuGraphDestroy)(graph) };
-        self.context.check(status, "while a recording was readied")?;
+        self.context
+            .check(status, "while a recording was readied")?;
         let context = self.context.clone();
         Ok(Graph { context, ready })
     }
@@ -197,7 +197,8 @@ impl Event {
     pub fn mark(&self, stream: &Stream) -> Result<(), StepError> {
         // SAFETY: both handles are their own.
         let status = unsafe { (self.context.driver().cuEventRecord)(self.handle, stream.handle) };
-        self.context.check(status, "when an event was put into a stream")
+        self.context
+            .check(status, "when an event was put into a stream")
     }
 
     /// Until it is passed.
@@ -226,4 +227,3 @@ impl Drop for Event {
         unsafe { (self.context.driver().cuEventDestroy_v2)(self.handle) };
     }
 }
-

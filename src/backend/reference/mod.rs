@@ -75,33 +75,33 @@ pub fn prepare(graph: Graph) -> Reference {
 impl Reference {
     /// A step whose numbers another computes.
     pub fn with(graph: Graph, evaluate: Box<dyn Evaluate>) -> Reference {
-    let (mut weights, mut feeds) = (Vec::new(), BTreeMap::new());
-    for node in rewrite::schedule(&graph) {
-        let Some(input) = ops::own::<Input>(&graph, node) else {
-            continue;
-        };
-        match input.kind {
-            InputKind::Weight { decay, .. } => weights.push(WeightInfo {
-                name: input.name.clone(),
-                dims: input.dims.clone(),
-                decay,
-            }),
-            InputKind::Feed => {
-                let len = input.dims.iter().product();
-                feeds.insert(input.name.clone(), Fed { len, values: None });
+        let (mut weights, mut feeds) = (Vec::new(), BTreeMap::new());
+        for node in rewrite::schedule(&graph) {
+            let Some(input) = ops::own::<Input>(&graph, node) else {
+                continue;
+            };
+            match input.kind {
+                InputKind::Weight { decay, .. } => weights.push(WeightInfo {
+                    name: input.name.clone(),
+                    dims: input.dims.clone(),
+                    decay,
+                }),
+                InputKind::Feed => {
+                    let len = input.dims.iter().product();
+                    feeds.insert(input.name.clone(), Fed { len, values: None });
+                }
+                _ => {}
             }
-            _ => {}
         }
-    }
-    let zeros = |w: &WeightInfo| [(); 4].map(|()| vec![0.0; w.len()]);
-    Reference {
-        state: weights.iter().map(zeros).collect(),
-        graph,
-        evaluate,
-        weights,
-        feeds,
-        outputs: BTreeMap::new(),
-    }
+        let zeros = |w: &WeightInfo| [(); 4].map(|()| vec![0.0; w.len()]);
+        Reference {
+            state: weights.iter().map(zeros).collect(),
+            graph,
+            evaluate,
+            weights,
+            feeds,
+            outputs: BTreeMap::new(),
+        }
     }
 }
 
@@ -194,11 +194,7 @@ impl Step for Reference {
 }
 
 impl Reference {
-    fn run(
-        &mut self,
-        update: bool,
-        draw: Draw,
-    ) -> Result<BTreeMap<String, Vec<f32>>, StepError> {
+    fn run(&mut self, update: bool, draw: Draw) -> Result<BTreeMap<String, Vec<f32>>, StepError> {
         let roots = meta(&self.graph).roots.iter();
         let wanted_nodes = roots.filter(|r| roots::in_update(&r.name) == update);
         for node in rewrite::ancestors(&self.graph, wanted_nodes.map(|r| r.node)) {
@@ -227,7 +223,8 @@ impl Reference {
     /// Takes over what a run computed: next values of state, outputs for the caller.
     fn settle(&mut self, results: BTreeMap<String, Vec<f32>>) {
         for (name, values) in results {
-            let next = roots::parse(&name).and_then(|(part, w)| Some((part, index(&self.weights, w)?)));
+            let next =
+                roots::parse(&name).and_then(|(part, w)| Some((part, index(&self.weights, w)?)));
             match next {
                 Some((part, index)) => self.state[index][place(train_part(part))] = values,
                 None => _ = self.outputs.insert(name, values),

@@ -11,7 +11,10 @@ impl Rewriter<'_> {
         let leaves: Vec<NodeIndex> = self.graph.graph.node_indices().filter(is_leaf).collect();
         for node in leaves {
             if let Some(op) = self.graph.graph.node_weight_mut(node)
-                && let Some(input) = op.as_any().downcast_ref::<Own>().and_then(Own::get::<Input>)
+                && let Some(input) = op
+                    .as_any()
+                    .downcast_ref::<Own>()
+                    .and_then(Own::get::<Input>)
             {
                 *op = by(input);
             }
