@@ -165,8 +165,8 @@ fn lacks(path: &Path) -> impl FnOnce(&'static str) -> Missing {
     }
 }
 
-/// The first library of one of these names, place by place, that opens and is taken. What is wrong with the first that is there is told
-/// only if no other is better.
+/// The first library of one of these names, place by place, that opens and is taken. What is wrong with the first that is
+/// there is told only if no other is better.
 fn find<F>(
     search: &Search,
     library: &'static str,

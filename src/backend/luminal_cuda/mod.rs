@@ -1,5 +1,5 @@
-//! luminal's own compiler for CUDA, as it is: the graph decomposed into primitives, one kernel for each, matrix products where it finds
-//! them. What fused kernels are measured against.
+//! luminal's own compiler for CUDA, as it is: the graph decomposed into primitives, one kernel for each, matrix products
+//! where it finds them. What fused kernels are measured against.
 
 mod symbols;
 

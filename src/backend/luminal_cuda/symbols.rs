@@ -1,5 +1,5 @@
-//! The C functions that luminal's CUDA crates are linked against, defined here: each jumps to where the library that was opened at
-//! run time has it. So the crates need no toolkit to be built and no driver to start.
+//! The C functions that luminal's CUDA crates are linked against, defined here: each jumps to where the library that was
+//! opened at run time has it. So the crates need no toolkit to be built and no driver to start.
 //!
 //! Until a library is open, and where nobody asks for it, a function returns an error.
 
@@ -59,7 +59,8 @@ macro_rules! functions {
             pub fn fill(library: &Library) -> Result<(), &'static str> {
                 $({
                     let name = stringify!($name);
-                    // SAFETY: what is found under the name is the function that the crates were written against; it is only called.
+                    // SAFETY: what is found under the name is the function that the crates were written against; it is only
+                    // called.
                     let found = unsafe { library.get::<unsafe extern "C" fn()>(name) };
                     let found = found.map_err(|_| name)?;
                     at::$name.store(*found as *mut c_void, Ordering::Release);
@@ -117,8 +118,8 @@ type Create = unsafe extern "C" fn(
 
 static CREATE: OnceLock<Create> = OnceLock::new();
 
-/// Every kernel includes `cuda_fp16.h`, from a toolkit that need not be there, and none in f32 uses what it declares: it is handed an empty
-/// one.
+/// Every kernel includes `cuda_fp16.h`, from a toolkit that need not be there, and none in f32 uses what it declares: it is
+/// handed an empty one.
 ///
 /// # Safety
 /// As NVRTC's header says.
@@ -152,8 +153,8 @@ type Text = unsafe extern "C" fn(Handle, *mut c_char) -> Status;
 
 static TEXT: OnceLock<Text> = OnceLock::new();
 
-/// PTX says of which version it is, and a driver refuses what is newer than itself. These kernels say nothing that was not in the version
-/// of CUDA 11, which every driver takes.
+/// PTX says of which version it is, and a driver refuses what is newer than itself. These kernels say nothing that was not in
+/// the version of CUDA 11, which every driver takes.
 ///
 /// # Safety
 /// As NVRTC's header says.

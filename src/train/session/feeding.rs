@@ -23,8 +23,8 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Feeds the first micro-batch of the next step if its images are there: a device takes them while it still computes the gradient of
-    /// this one. What is wrong with them is told by the step they belong to.
+    /// Feeds the first micro-batch of the next step if its images are there: a device takes them while it still computes the
+    /// gradient of this one. What is wrong with them is told by the step they belong to.
     pub(super) fn feed_ahead(&mut self) -> Result<(), TrainError> {
         if self.made + 1 < self.goal
             && let Ok(Some(batch)) = self.loader.next_within(Duration::ZERO)
