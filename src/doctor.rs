@@ -75,7 +75,7 @@ pub enum Found {
     Here {
         /// The file.
         path: PathBuf,
-        /// Of CUDA.
+        /// The library's own; the driver's is that of CUDA.
         version: Version,
     },
     /// It is not.
@@ -189,7 +189,7 @@ impl Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Found::Here { path, version } => write!(f, "CUDA {version}, {}", path.display()),
+            Found::Here { path, version } => write!(f, "{version}, {}", path.display()),
             Found::Absent { missing } => f.write_str(missing),
         }
     }
@@ -213,7 +213,11 @@ impl fmt::Display for Report {
             row("", format!("{} free", bytes(free)));
         }
         let cuda = &self.cuda;
-        row("driver", cuda.driver.to_string());
+        let of_cuda = match &cuda.driver {
+            found @ Found::Here { .. } => format!("CUDA {found}"),
+            absent => absent.to_string(),
+        };
+        row("driver", of_cuda);
         if let Found::Here { .. } = cuda.driver {
             row("nvrtc", cuda.nvrtc.to_string());
             row("cublasLt", cuda.cublaslt.to_string());

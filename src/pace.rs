@@ -323,6 +323,7 @@ mod tests {
     fn kinds_of_kernels_add_up_to_the_whole() {
         let pace = Pace {
             flops: 1e9,
+            halves: 1e9,
             pointwise: 1e9,
             scores: 1e9,
             bandwidth: 1e9,

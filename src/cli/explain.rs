@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{self, Sets},
+    arguments::Sets,
     build, complete,
     failure::Failure,
     job::{Compiled, Job, library},

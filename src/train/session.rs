@@ -3,10 +3,9 @@
 //! Everything that is random is a function of the seed and the step, and the checkpoint holds everything else, so a run
 //! that is stopped anywhere and resumed makes the same steps to the bit.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+mod feeding;
+
+use std::{path::PathBuf, time::Instant};
 
 use super::{
     checkpoint::{self, State},
@@ -26,9 +25,6 @@ use super::{
 };
 use crate::data::{Batch, Loader, Skipped};
 
-/// How long to wait for images before looking up whether someone asks to stop.
-const GLANCE: Duration = Duration::from_millis(100);
-
 /// A run under way.
 pub(super) struct Session<'r, 'p> {
     run: &'r Run,
@@ -40,6 +36,8 @@ pub(super) struct Session<'r, 'p> {
     gallery: Option<Gallery<'p>>,
     held_out: Option<HeldOut>,
     loader: Loader,
+    /// What was fed before its step began.
+    ahead: Option<Batch>,
     schedule: Schedule,
     log: Log,
     /// Whether all steps made are logged.
@@ -140,6 +138,7 @@ impl<'r, 'p> Session<'r, 'p> {
             observer,
             program,
             loader,
+            ahead: None,
         };
         session.tell_last();
         Ok(session)
@@ -184,12 +183,11 @@ impl<'r, 'p> Session<'r, 'p> {
         let (batch, micro_batch) = (self.run.batch, self.program.micro_batch());
         let (mut loss, mut data_wait, mut files) = (0.0, 0.0, Vec::new());
         for first_sample in (0..batch).step_by(micro_batch) {
-            let Some(images) = self.images()? else {
+            let Some(images) = self.feed()? else {
                 return Ok(None);
             };
             self.tell_unreadable(&images.skipped)?;
             data_wait += images.waited.as_secs_f64();
-            self.program.feed("image", &images.images)?;
             let draw = Draw {
                 seed: self.run.data.seed,
                 step: self.made,
@@ -203,9 +201,11 @@ impl<'r, 'p> Session<'r, 'p> {
             loss += part as f64;
             files.extend(images.names);
         }
-        let norms = self
-            .shows(self.made + 1)
-            .then(|| gradients::norms(self.program));
+        let norms = match self.shows(self.made + 1) {
+            true => Some(gradients::norms(self.program)?),
+            false => None,
+        };
+        self.feed_ahead()?;
         let lr = self.schedule.lr(self.made);
         let grad_norm = self.program.apply(lr as f32, self.made + 1)?;
         self.check_finite("gradient norm", grad_norm, &files)?;
@@ -249,19 +249,6 @@ impl<'r, 'p> Session<'r, 'p> {
             }
             _ => Ok(None),
         }
-    }
-
-    /// Those of the next micro-batch, or none if someone asks to stop before they are there.
-    fn images(&mut self) -> Result<Option<Batch>, TrainError> {
-        let mut waited = Duration::ZERO;
-        while !self.stop.requested() {
-            if let Some(images) = self.loader.next_within(GLANCE)? {
-                waited += images.waited;
-                return Ok(Some(Batch { waited, ..images }));
-            }
-            waited += GLANCE;
-        }
-        Ok(None)
     }
 
     fn check_finite(

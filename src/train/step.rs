@@ -57,7 +57,8 @@ pub trait Step {
     /// Images per micro-batch.
     fn micro_batch(&self) -> usize;
 
-    /// Feeds a named input of the graph: `image` `[micro, 3, size, size]`, `mask`, ...
+    /// Feeds a named input of the graph for the next run: `image` `[micro, 3, size, size]`, `mask`, ... The images of the next
+    /// step may be fed before [`Step::apply`] ends this one.
     ///
     /// # Errors
     /// If the graph has no such input, or the input has another number of elements.

@@ -63,7 +63,7 @@ fn wrong_usage() {
             (
                 &["compile", "tiny", "--backend", "gpu"],
                 USAGE,
-                &["[possible values: cpu, reference"],
+                &["[possible values: auto, cpu, cuda, luminal-cuda, reference"],
             ),
             (
                 &["compile", "tiny", "--emit", "jam"],

@@ -81,9 +81,13 @@ impl Desk {
         names
     }
 
+    /// On a machine without CUDA, whatever this one has.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mimc"));
-        command.current_dir(self.0.path()).args(arguments);
+        command
+            .current_dir(self.0.path())
+            .args(arguments)
+            .env("MIMC_CUDA_PATH", "");
         command
     }
 

@@ -2,6 +2,7 @@
 
 mod desk;
 mod emulator;
+mod products;
 mod signatures;
 mod training;
 mod trouble;

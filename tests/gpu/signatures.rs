@@ -1,5 +1,5 @@
-//! The functions, numbers and structures that mimc declares are those of NVIDIA's headers, as cudarc's bindings were generated from
-//! them.
+//! The functions, numbers and structures that mimc declares are those of NVIDIA's headers, as cudarc's bindings were
+//! generated from them.
 
 use cudarc::{cublaslt::sys as theirs_lt, driver::sys as theirs, nvrtc::sys as theirs_rtc};
 use mimc::backend::cuda::functions::{

@@ -59,7 +59,7 @@ fn what_is_in_the_way_is_told() {
         ),
         (
             [("EMULATOR_NVRTC", "14")],
-            "is of CUDA 14.0, and the driver takes no more than 13.0",
+            "is of version 14.0, and the driver takes no more than 13.0",
         ),
         (
             [("EMULATOR_CAPABILITY", "75")],
@@ -119,8 +119,8 @@ fn doctor_tells_what_was_found() {
     let folder = emulator.folder.display();
     for line in [
         format!("driver     CUDA 13.0, {folder}/libcuda.so.1"),
-        format!("nvrtc      CUDA 13.0, {folder}/libnvrtc.so.13"),
-        format!("cublasLt   CUDA 13.0, {folder}/libcublasLt.so.13"),
+        format!("nvrtc      13.0, {folder}/libnvrtc.so.13"),
+        format!("cublasLt   13.0, {folder}/libcublasLt.so.13"),
         format!("looked in  MIMC_CUDA_PATH ({folder})"),
         "gpu 0      Emulated GPU, compute capability 9.0, 8.00 GiB".to_owned(),
     ] {

@@ -1,5 +1,5 @@
-//! Compiled kernels on disk, so that each is compiled once for a machine. An entry is used only if it is whole and of the very kernel
-//! that is asked for; any other is written anew.
+//! Compiled kernels on disk, so that each is compiled once for a machine. An entry is used only if it is whole and of the
+//! very kernel that is asked for; any other is written anew.
 //!
 //! ```text
 //! ~/.cache/mimc/kernels/<key>    16 bytes that say what it is, the key, the checksum of the CUBIN, the CUBIN

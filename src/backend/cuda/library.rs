@@ -65,7 +65,7 @@ pub enum Missing {
     },
     #[error("the driver {} is for CUDA {version}, and {OLDEST_DRIVER} is the oldest that will do: update it", path.display())]
     OldDriver { path: PathBuf, version: Version },
-    #[error("{} is of CUDA {version}, and the driver takes no more than {driver}: update the driver, or put the {library} of an older CUDA in the way", path.display())]
+    #[error("{} is of version {version}, and the driver takes no more than {driver}: update the driver, or put the {library} of an older CUDA in the way", path.display())]
     TooNew {
         library: &'static str,
         path: PathBuf,
@@ -165,8 +165,8 @@ fn lacks(path: &Path) -> impl FnOnce(&'static str) -> Missing {
     }
 }
 
-/// The first library of one of these names, place by place, that opens and is taken. What is wrong with the first that is there is told
-/// only if no other is better.
+/// The first library of one of these names, place by place, that opens and is taken. What is wrong with the first that is
+/// there is told only if no other is better.
 fn find<F>(
     search: &Search,
     library: &'static str,

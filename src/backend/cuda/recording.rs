@@ -179,8 +179,8 @@ impl Ready {
                 shape,
                 arguments,
             } => {
-                // SAFETY: the emitter hands each kernel the addresses that it takes, and the plan was checked: what they hold is long
-                // enough, and no two launches of a run meet but in their order.
+                // SAFETY: the emitter hands each kernel the addresses that it takes, and the plan was checked: what they hold
+                // is long enough, and no two launches of a run meet but in their order.
                 unsafe { stream.launch(*function, *shape, arguments) }
             }
         }

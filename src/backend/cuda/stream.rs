@@ -1,5 +1,5 @@
-//! Streams of work, events between them, and graphs of work recorded once. Each gives back what it took when it is dropped; what goes
-//! wrong then is of no use to anyone.
+//! Streams of work, events between them, and graphs of work recorded once. Each gives back what it took when it is dropped;
+//! what goes wrong then is of no use to anyone.
 
 use super::{
     device::Context,

@@ -1,5 +1,5 @@
-//! luminal's own compiler for CUDA, as it is: the graph decomposed into primitives, one kernel for each, matrix products where it finds
-//! them. What fused kernels are measured against.
+//! luminal's own compiler for CUDA, as it is: the graph decomposed into primitives, one kernel for each, matrix products
+//! where it finds them. What fused kernels are measured against.
 
 mod symbols;
 
@@ -73,7 +73,8 @@ impl Evaluate for Programs {
 
 /// Those roots of a graph that belong to the micro-batch, or to the update.
 struct Compiled {
-    graph: Graph,
+    /// In one place to its end: the compiled operators point into it.
+    graph: Box<Graph>,
     leaves: Vec<Input>,
     /// What the leaves hold in the run under way, in their order.
     held: Rc<RefCell<Vec<Vec<f32>>>>,
@@ -83,7 +84,7 @@ struct Compiled {
 
 impl Compiled {
     fn new(graph: &Graph, update: bool) -> Result<Compiled, StepError> {
-        let mut graph = copy::copy(graph);
+        let mut graph = Box::new(copy::copy(graph));
         let mut r = Rewriter::new(&mut graph);
         r.retain_roots(|root| roots::in_update(&root.name) == update);
         r.remove_dead();
@@ -105,9 +106,17 @@ impl Compiled {
             named.map(|root| (root.name.clone(), root.node)).unzip();
         let moved: Vec<&mut NodeIndex> = nodes.iter_mut().collect();
         if !moved.is_empty() {
+            // Its passes remove what they fold, whoever else reads it, unless they are told not to.
+            let nodes = graph.graph.node_indices();
+            let shared = nodes.filter(|&node| graph.graph.edges(node).count() > 1);
+            let shared: Vec<_> = shared
+                .filter(|node| !graph.no_delete.contains(node))
+                .collect();
+            graph.no_delete.extend(&shared);
             guarded("compiled", || {
-                graph.compile(CudaCompiler::<f32>::default(), moved)
+                graph.compile(CudaCompiler::<f32>::default(), moved);
             })?;
+            graph.no_delete.retain(|node| !shared.contains(node));
         }
         Ok(Compiled {
             graph,

@@ -1,5 +1,5 @@
-//! The C functions that luminal's CUDA crates are linked against, defined here: each jumps to where the library that was opened at
-//! run time has it. So the crates need no toolkit to be built and no driver to start.
+//! The C functions that luminal's CUDA crates are linked against, defined here: each jumps to where the library that was
+//! opened at run time has it. So the crates need no toolkit to be built and no driver to start.
 //!
 //! Until a library is open, and where nobody asks for it, a function returns an error.
 
@@ -10,9 +10,9 @@ use crate::backend::cuda::{
 };
 use libloading::Library;
 use std::{
-    ffi::{c_char, c_int, c_void},
+    ffi::{CStr, c_char, c_int, c_void},
     path::PathBuf,
-    ptr,
+    ptr, slice,
     sync::{
         OnceLock,
         atomic::{AtomicPtr, Ordering},
@@ -55,10 +55,12 @@ macro_rules! functions {
             )+
 
             /// Takes every function out of an open library, or says which it lacks.
+            #[allow(dead_code, reason = "what nobody calls is left as it is")]
             pub fn fill(library: &Library) -> Result<(), &'static str> {
                 $({
                     let name = stringify!($name);
-                    // SAFETY: what is found under the name is the function that the crates were written against; it is only called.
+                    // SAFETY: what is found under the name is the function that the crates were written against; it is only
+                    // called.
                     let found = unsafe { library.get::<unsafe extern "C" fn()>(name) };
                     let found = found.map_err(|_| name)?;
                     at::$name.store(*found as *mut c_void, Ordering::Release);
@@ -87,7 +89,7 @@ functions! { driver:
 }
 
 functions! { nvrtc:
-    nvrtcCompileProgram nvrtcDestroyProgram nvrtcGetPTX nvrtcGetPTXSize nvrtcGetProgramLog
+    nvrtcCompileProgram nvrtcDestroyProgram nvrtcGetPTXSize nvrtcGetProgramLog
     nvrtcGetProgramLogSize
 }
 
@@ -116,8 +118,8 @@ type Create = unsafe extern "C" fn(
 
 static CREATE: OnceLock<Create> = OnceLock::new();
 
-/// Every kernel includes `cuda_fp16.h`, from a toolkit that need not be there, and none in f32 uses what it declares: it is handed an empty
-/// one.
+/// Every kernel includes `cuda_fp16.h`, from a toolkit that need not be there, and none in f32 uses what it declares: it is
+/// handed an empty one.
 ///
 /// # Safety
 /// As NVRTC's header says.
@@ -147,6 +149,41 @@ unsafe extern "C" fn nvrtcCreateProgram(
     }
 }
 
+type Text = unsafe extern "C" fn(Handle, *mut c_char) -> Status;
+
+static TEXT: OnceLock<Text> = OnceLock::new();
+
+/// PTX says of which version it is, and a driver refuses what is newer than itself. These kernels say nothing that was not in
+/// the version of CUDA 11, which every driver takes.
+///
+/// # Safety
+/// As NVRTC's header says.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvrtcGetPTX(unit: Handle, to: *mut c_char) -> Status {
+    let Some(text) = TEXT.get() else {
+        return absent();
+    };
+    // SAFETY: by the caller.
+    let status = unsafe { text(unit, to) };
+    if status == 0 {
+        // SAFETY: it has written a text that ends in a zero, and nobody else has it yet.
+        let written = unsafe { CStr::from_ptr(to) }.to_bytes().len();
+        // SAFETY: as above.
+        date(unsafe { slice::from_raw_parts_mut(to.cast(), written) });
+    }
+    status
+}
+
+/// Exchanges the version for one as long.
+fn date(ptx: &mut [u8]) {
+    const LINE: &[u8] = b"\n.version ";
+    let found = ptx.windows(LINE.len()).position(|part| part == LINE);
+    let version = found.and_then(|at| ptx.get_mut(at + LINE.len()..at + LINE.len() + 3));
+    if let Some(version @ [_, b'.', _]) = version {
+        version.copy_from_slice(b"7.0");
+    }
+}
+
 const BLAS: &str = "libcublas.so";
 
 /// Opens what is needed, once in a process.
@@ -166,6 +203,10 @@ fn fill(libraries: &Libraries) -> Result<(), String> {
     driver::fill(of_driver.functions.library()).map_err(|name| lacks(&of_driver.path, name))?;
     nvrtc::fill(of_nvrtc.functions.library()).map_err(|name| lacks(&of_nvrtc.path, name))?;
     let _ = CREATE.set(of_nvrtc.functions.nvrtcCreateProgram);
+    // SAFETY: the header declares it so.
+    let text = unsafe { of_nvrtc.functions.library().get::<Text>("nvrtcGetPTX") };
+    let text = text.map_err(|_| lacks(&of_nvrtc.path, "nvrtcGetPTX"))?;
+    let _ = TEXT.set(*text);
 
     let majors = (of_nvrtc.version.major..=of_driver.version.major).rev();
     let names = majors.map(|major| format!("{BLAS}.{major}"));
@@ -180,4 +221,22 @@ fn fill(libraries: &Libraries) -> Result<(), String> {
         }
     }
     Err(format!("{BLAS} was not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn ptx_is_dated_back_and_nothing_else_of_it_changes() {
+        let dated = |ptx: &str| {
+            let mut bytes = ptx.as_bytes().to_vec();
+            date(&mut bytes);
+            String::from_utf8(bytes).expect("it was text")
+        };
+        let ptx = "// made by NVRTC\n\n.version 9.2\n.target sm_75\n.address_size 64\n";
+        assert_eq!(dated(ptx), ptx.replace("9.2", "7.0"));
+        assert_eq!(dated("/tmp/kernel.so"), "/tmp/kernel.so");
+        assert_eq!(dated("\n.version 9"), "\n.version 9");
+    }
 }

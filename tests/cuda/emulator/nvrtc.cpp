@@ -87,6 +87,7 @@ EXPORT nvrtcCompileProgram(void* handle, int, const char* const*)
         << "template <class... A> const unsigned* sizes_of(void (*)(A...))\n"
         << "{ static const unsigned sizes[] = {(unsigned)sizeof...(A), (unsigned)sizeof(A)...}; return sizes; }\n"
         << "inline float __frcp_rn(float x) { return 1.0f / x; }\n"
+        << "inline float max(float a, float b) { return fmaxf(a, b); }\n"
         << "namespace kernels {\n" << misread << "#line 1 \"" << unit.name << "\"\n" << unit.source << "\n"
         << "LAUNCHER(" << name << ")\n"
         << "extern \"C\" const unsigned* arguments_" << name << "() { return sizes_of(" << name << "); }\n}\n";

@@ -1,0 +1,58 @@
+//! Images on their way into the program.
+
+use std::time::Duration;
+
+use super::{super::error::TrainError, Session};
+use crate::data::Batch;
+
+/// How long to wait for images before looking up whether someone asks to stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+impl Session<'_, '_> {
+    /// Feeds the next micro-batch, unless that was done ahead. None if someone asks to stop before its images are there.
+    pub(super) fn feed(&mut self) -> Result<Option<Batch>, TrainError> {
+        if self.stop.requested() {
+            return Ok(None);
+        }
+        match self.ahead.take() {
+            Some(batch) => Ok(Some(batch)),
+            None => match self.images()? {
+                Some(batch) => self.put(batch).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Feeds the first micro-batch of the next step if its images are there: a device takes them while it still computes the
+    /// gradient of this one. What is wrong with them is told by the step they belong to.
+    pub(super) fn feed_ahead(&mut self) -> Result<(), TrainError> {
+        if self.made + 1 < self.goal
+            && let Ok(Some(batch)) = self.loader.next_within(Duration::ZERO)
+        {
+            self.ahead = Some(self.put(batch)?);
+        }
+        Ok(())
+    }
+
+    /// Hands over the images of a batch, which need not be kept.
+    fn put(&mut self, batch: Batch) -> Result<Batch, TrainError> {
+        self.program.feed("image", &batch.images)?;
+        Ok(Batch {
+            images: Vec::new(),
+            ..batch
+        })
+    }
+
+    /// Those of the next micro-batch.
+    fn images(&mut self) -> Result<Option<Batch>, TrainError> {
+        let mut waited = Duration::ZERO;
+        while !self.stop.requested() {
+            if let Some(images) = self.loader.next_within(GLANCE)? {
+                waited += images.waited;
+                return Ok(Some(Batch { waited, ..images }));
+            }
+            waited += GLANCE;
+        }
+        Ok(None)
+    }
+}
