@@ -2,7 +2,10 @@
 
 mod emit;
 mod print;
-#[allow(missing_docs, reason = "launches and their parts are named for what they are")]
+#[allow(
+    missing_docs,
+    reason = "launches and their parts are named for what they are"
+)]
 pub mod program;
 
 pub use emit::emit;
