@@ -17,7 +17,7 @@ use mimc::{
 };
 
 pub const WINDOWS: &str =
-    "{ graph: swin.encoder, dim: 24, depths: [2, 2], heads: [2, 3], window: 4 }";
+    "{ graph: swin.encoder, dim: 24, depths: [2, 2], heads: [3, 3], window: 4 }";
 pub const TOKENS: &str =
     "{ graph: vit.encoder, dim: 24, depth: 2, heads: 3, patch: 16, drop_path: 0.1 }";
 
@@ -76,8 +76,8 @@ fn prepared(plan: &Plan) -> Memory {
 }
 
 struct Tolerances {
-    loss: f32,
-    gradients: f32,
+    loss: f64,
+    gradients: f64,
     update: f32,
 }
 
@@ -101,10 +101,16 @@ fn agree(encoder: &str, precision: &str, tolerances: &Tolerances) {
             first_sample: draw.first_sample,
         }
     });
-    let compare = |what: &str, buffer: BufferId, tolerance: f32| {
+    // By the length of the difference: what is near zero on either side has another sign in single elements of a gradient.
+    let compare = |what: &str, buffer: BufferId, tolerance: f64| {
         let [got, wanted] = [&ours, &theirs].map(|memory| memory.read(&plan, buffer));
-        assert!(wanted.iter().all(|x| x.is_finite()), "{what} is finite");
-        assert_close(&got, &wanted, tolerance, what);
+        let length = |numbers: &[f32]| -> f64 {
+            let squares = numbers.iter().map(|&x| f64::from(x).powi(2));
+            squares.sum::<f64>().sqrt()
+        };
+        let difference: Vec<f32> = got.iter().zip(&wanted).map(|(a, b)| a - b).collect();
+        let off = length(&difference) / length(&wanted);
+        assert!(off <= tolerance, "{what} is off by {off:.1e}");
     };
     for launch in &mut steps {
         machine.run(&program.accumulate, &ours, &launch);
@@ -154,12 +160,12 @@ fn agree(encoder: &str, precision: &str, tolerances: &Tolerances) {
 
 const EXACT: Tolerances = Tolerances {
     loss: 1e-5,
-    gradients: 2e-4,
+    gradients: 1e-4,
     update: 2e-6,
 };
 const HALF: Tolerances = Tolerances {
-    loss: 2e-2,
-    gradients: 0.1,
+    loss: 1e-2,
+    gradients: 5e-2,
     update: 2e-6,
 };
 
