@@ -71,6 +71,11 @@ fn wrong_usage() {
                 &["graph, gradient, fused, plan, recipe"],
             ),
             (
+                &["compile", "tiny", "--emit", "cuda", "--target", "sm_70"],
+                USAGE,
+                &["`sm_80`, `sm_90` or another from `sm_80` on"],
+            ),
+            (
                 &["compile", "tiny", "--emit", "plan", "--json"],
                 USAGE,
                 &["cannot be used with"],

@@ -3,5 +3,6 @@
 mod cases;
 mod emulator;
 mod kernels;
+mod listing;
 mod nvrtc;
 mod programs;

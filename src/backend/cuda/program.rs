@@ -25,6 +25,18 @@ pub struct Program {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target(pub u32);
 
+impl Target {
+    /// Bytes of shared memory that a block can have.
+    pub fn shared(self) -> usize {
+        let kib = match self.0 {
+            86 | 89 | 120.. => 99,
+            80..=89 => 163,
+            _ => 227,
+        };
+        kib << 10
+    }
+}
+
 /// One translation unit with one entry point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {

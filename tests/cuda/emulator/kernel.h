@@ -331,3 +331,13 @@ inline void matrices(unsigned (&to)[4], const void* row, bool transposed)
     }
     wait(AT_WARP, site);
 }
+
+// Copies are done at once: what is read before it is awaited is not found out.
+inline void copy_eight(void* to, const void* from, bool inside)
+{
+    if ((uint64_t)to % 16 != 0 || (inside && (uint64_t)from % 16 != 0)) emulator::fault("eight numbers are not aligned");
+    if (inside) memcpy(to, from, 16);
+    else memset(to, 0, 16);
+}
+inline void end_copies() {}
+template <int N> inline void await_copies() {}

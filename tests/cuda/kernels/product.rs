@@ -111,31 +111,46 @@ fn epilogues_agree() {
         return;
     }
     let mut cases = Cases::default();
-    let (m, n, k) = (20, 24, 16);
-    let shape = Shape {
-        batch: vec![],
-        m,
-        n,
-        k,
-    };
-    let plain = [[m, k], [k, n], [m, n]].map(|dims| Access::plain(&dims));
-    for (aside, element) in [
+    let all = [
         (false, Element::F32),
         (true, Element::Bf16),
+        (false, Element::Bf16),
         (true, Element::F32),
-    ] {
+    ];
+    let ways = [[false, false], [true, false], [false, true], [true, true]];
+    let shapes = [[20, 24, 16], [152, 136, 72]];
+    let each = shapes
+        .into_iter()
+        .flat_map(|shape| all.map(|way| (shape, way)));
+    for (([m, n, k], (aside, element)), transposed) in
+        each.flat_map(|case| ways.map(|way| (case, way)))
+    {
+        let shape = Shape {
+            batch: vec![],
+            m,
+            n,
+            k,
+        };
+        let a = matrix(&[], [m, k], transposed[0]);
+        let b = matrix(&[], [k, n], transposed[1]);
+        let c = Access::plain(&[m, n]);
         let rounds = [element == Element::Bf16; 2];
-        let mut gemm = shape.gemm(&mut cases, plain.clone(), [element, Element::F32], rounds);
+        let mut gemm = shape.gemm(
+            &mut cases,
+            [a, b, c.clone()],
+            [element, Element::F32],
+            rounds,
+        );
         if aside {
             gemm.c.0 = cases.aside(m * n);
         }
         let bias = cases.reached(&access(0, &[0, 1]), &[m, n], Element::F32);
-        let out = cases.reached(&plain[2], &[m, n], element);
+        let out = cases.reached(&c, &[m, n], element);
         gemm.epilogue = Some(Rows {
             grid: vec![m],
             row: vec![n],
             operands: vec![
-                Operand::Memory(gemm.c.0, plain[2].clone()),
+                Operand::Memory(gemm.c.0, c.clone()),
                 Operand::Memory(bias.0, bias.1),
             ],
             code: vec![

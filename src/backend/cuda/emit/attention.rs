@@ -20,11 +20,24 @@ impl Emission<'_> {
     pub fn attention(&mut self, attention: &Attention, work: Work) {
         let units: usize = attention.batch.iter().product();
         let blocks = attention.queries.div_ceil(ROWS);
-        if units * blocks == 0 {
+        if units * blocks == 0 || self.attention_on_tensor_cores(attention, work) {
             return;
         }
         let mut heads = Heads::new(self, attention);
-        heads.constants(attention.value_width);
+        heads.text += &division(attention.value_width);
+        let shared = ROWS * attention.width + TILE * (attention.width + 1 + attention.value_width);
+        let form = Form {
+            parts: &[include_str!("../kernels/attention.cu")],
+            blocks,
+            threads: THREADS,
+            shared: shared * 4,
+        };
+        self.attend(attention, heads, &form, work);
+    }
+
+    /// Launches a form of the forward kernel.
+    pub fn attend(&mut self, attention: &Attention, mut heads: Heads, form: &Form, work: Work) {
+        let units: usize = attention.batch.iter().product();
         heads.tensor(self, "Out", &attention.out);
         heads.tensor(self, "Log_sum", &attention.log_sum);
         heads.scores(self, attention);
@@ -35,16 +48,16 @@ impl Emission<'_> {
             "Out* __restrict__ out",
             "Log_sum* __restrict__ log_sum",
         ];
+        let blocks = form.blocks;
         let text = format!(
             "{}\n{}\n{}{{\n    const unsigned unit = blockIdx.x / {blocks}, block = blockIdx.x % {blocks};\n\
              {}    attend(q + Q_at(unit), k + K_at(unit), v + V_at(unit), biases, dropout, out + Out_at(unit),\n        \
              log_sum + Log_sum_at(unit), block);\n}}\n",
             heads.text,
-            include_str!("../kernels/attention.cu"),
-            heads.head(&parameters, THREADS),
+            form.parts.join("\n"),
+            heads.head(&parameters, form.threads),
             heads.unit(),
         );
-        let shared = ROWS * attention.width + TILE * (attention.width + 1 + attention.value_width);
         let draft = Draft {
             stem: "attention",
             note: format!(
@@ -54,8 +67,8 @@ impl Emission<'_> {
             parts: heads.parts.clone(),
             text,
             grid: [(units * blocks) as u32, 1, 1],
-            block: THREADS as u32,
-            shared: (shared * 4) as u32,
+            block: form.threads as u32,
+            shared: form.shared as u32,
         };
         let own = [
             attention.q.0,
@@ -67,6 +80,25 @@ impl Emission<'_> {
         let arguments = heads.arguments(attention, &own.map(Argument::Buffer));
         self.launch(draft, arguments, work);
     }
+}
+
+/// A way to compute it.
+pub struct Form {
+    /// Texts that define `attend`.
+    pub parts: &'static [&'static str],
+    /// Of each unit.
+    pub blocks: usize,
+    pub threads: usize,
+    /// Bytes.
+    pub shared: usize,
+}
+
+/// How a block divides its work, where each lane has numbers of a result of some width.
+pub fn division(widest: usize) -> String {
+    let (each, numbers) = (ROWS / (THREADS / 32), widest.div_ceil(32));
+    format!(
+        "constexpr unsigned THREADS = {THREADS}, ROWS = {ROWS}, EACH = {each}, TILE = {TILE}, NUMBERS = {numbers};\n"
+    )
 }
 
 /// What the kernels of attention are told of its shapes: constants, and functions from the index of a unit to the places of
@@ -92,8 +124,9 @@ impl Heads {
         let mut heads = Heads {
             text: format!(
                 "constexpr unsigned QUERIES = {queries}, KEYS = {keys}, WIDTH = {width}, VALUE_WIDTH = {value_width};\n\
-                 constexpr float SCALE = {};\n",
-                literal(scale)
+                 constexpr float SCALE = {};\nconstexpr bool DROPS = {};\n",
+                literal(scale),
+                attention.dropout.is_some(),
             ),
             parts: vec![Part::Element, Part::Reduce],
             batch: attention.batch.clone(),
@@ -104,14 +137,6 @@ impl Heads {
         heads.tensor(emission, "K", &attention.k);
         heads.tensor(emission, "V", &attention.v);
         heads
-    }
-
-    /// How a block divides its work, where each lane has numbers of a result of some width.
-    pub fn constants(&mut self, widest: usize) {
-        let (each, numbers) = (ROWS / (THREADS / 32), widest.div_ceil(32));
-        self.text += &format!(
-            "constexpr unsigned THREADS = {THREADS}, ROWS = {ROWS}, EACH = {each}, TILE = {TILE}, NUMBERS = {numbers};\n"
-        );
     }
 
     /// A tensor with axes behind those of the batch: its rows, and its columns if it has any.

@@ -3,10 +3,10 @@
 
 use super::{
     Argument, Emission,
-    attention::{Heads, ROWS, THREADS, TILE},
+    attention::{Heads, ROWS, THREADS, TILE, division},
     body::{Port, Read},
     fold::Outcome,
-    source::Draft,
+    source::{Draft, indented},
 };
 use crate::plan::{
     Access, Element, Work,
@@ -18,11 +18,11 @@ const BLOCKS: usize = 1024;
 
 /// The units, dealt out to tasks: a task has one index of the axes along which a learning bias varies, and a range of the
 /// indices of the others. The gradients of its scores add up, in order, to one matrix.
-struct Tasks {
+pub struct Tasks {
     kept: Vec<usize>,
     summed: Vec<usize>,
     chunks: usize,
-    count: usize,
+    pub count: usize,
     turns: usize,
 }
 
@@ -50,6 +50,22 @@ impl Tasks {
             turns,
         }
     }
+
+    /// What both kinds of kernels do with a task: `call` for each of its units, in order.
+    pub fn body(&self, heads: &Heads, blocks: usize, call: &str) -> String {
+        let Tasks { chunks, turns, .. } = self;
+        let place = match blocks {
+            1 => "const unsigned task = blockIdx.x;".into(),
+            n => format!("const unsigned task = blockIdx.x / {n}, block = blockIdx.x % {n};"),
+        };
+        format!(
+            "{{\n    {place}\n    const unsigned chunk = task % {chunks};\n    \
+             const unsigned from = chunk * {turns} / {chunks}, to = (chunk + 1) * {turns} / {chunks};\n    \
+             for (unsigned turn = from; turn < to; turn++) {{\n        \
+             const unsigned unit = kept_unit(task / {chunks}) + summed_unit(turn);\n{}        {call}\n    }}\n}}\n",
+            indented(1, &heads.unit()),
+        )
+    }
 }
 
 impl Emission<'_> {
@@ -65,24 +81,41 @@ impl Emission<'_> {
             pointwise: work.pointwise / 2,
             bytes: work.bytes / 2,
         };
-        let tasks = Tasks::new(backward, queries.div_ceil(ROWS));
+        let at_once = self.fits_tensor_cores(backward);
+        let blocks = if at_once { 1 } else { queries.div_ceil(ROWS) };
+        let tasks = Tasks::new(backward, blocks);
         let totals = (!backward.bias_gradients.is_empty())
             .then(|| self.scratch(tasks.count * queries * keys * Element::F32.bytes()));
-        self.gradients_of_queries(backward, &tasks, totals, half);
-        self.gradients_of_keys(backward, half);
+        if at_once {
+            self.gradients_at_once(backward, &tasks, totals, work);
+        } else {
+            self.gradients_of_queries(backward, &tasks, totals, half);
+            self.gradients_of_keys(backward, half);
+        }
         if let Some(totals) = totals {
             self.gradients_of_biases(backward, &tasks, totals);
         }
     }
 
-    fn heads_of(&self, backward: &AttentionBackward) -> Heads {
+    /// Constants and places, `threads` and all that a form of the kernels divides its work by.
+    pub fn heads_of(
+        &self,
+        backward: &AttentionBackward,
+        division: &str,
+        tasks: Option<(&Tasks, bool)>,
+    ) -> Heads {
         let forward = &backward.forward;
         let mut heads = Heads::new(self, forward);
-        heads.constants(forward.width.max(forward.value_width));
+        heads.text += division;
         heads.tensor(self, "Out", &forward.out);
         heads.tensor(self, "Log_sum", &forward.log_sum);
         heads.tensor(self, "Slope", &backward.out_gradient);
         heads.scores(self, forward);
+        if let Some((tasks, totals)) = tasks {
+            heads.text += &format!("constexpr bool TOTALS = {totals};\n");
+            heads.numbering("kept_unit", &tasks.kept);
+            heads.numbering("summed_unit", &tasks.summed);
+        }
         heads
     }
 
@@ -95,33 +128,29 @@ impl Emission<'_> {
     ) {
         let forward = &backward.forward;
         let blocks = forward.queries.div_ceil(ROWS);
-        let mut heads = self.heads_of(backward);
+        let widest = forward.width.max(forward.value_width);
+        let mut heads = self.heads_of(backward, &division(widest), Some((tasks, totals.is_some())));
         heads.tensor(self, "Q_gradient", &backward.q_gradient);
-        heads.text += &format!("constexpr bool TOTALS = {};\n", totals.is_some());
-        heads.numbering("kept_unit", &tasks.kept);
-        heads.numbering("summed_unit", &tasks.summed);
-        let (chunks, turns) = (tasks.chunks, tasks.turns);
         let mut parameters = PARAMETERS.to_vec();
         parameters.push("Q_gradient* __restrict__ q_gradient");
-        let total = match totals {
-            Some(_) => {
-                parameters.push("float* __restrict__ totals");
-                "totals + task * QUERIES * KEYS"
-            }
-            None => "nullptr",
-        };
-        let text = format!(
-            "{}\n{}\n{}\n{}{{\n    const unsigned task = blockIdx.x / {blocks}, block = blockIdx.x % {blocks};\n    \
-             const unsigned chunk = task % {chunks}, from = chunk * {turns} / {chunks}, to = (chunk + 1) * {turns} / {chunks};\n    \
-             for (unsigned turn = from; turn < to; turn++) {{\n        \
-             const unsigned unit = kept_unit(task / {chunks}) + summed_unit(turn);\n    {}        \
-             differentiate_queries({UNIT},\n            q_gradient + Q_gradient_at(unit), {total}, turn == from, block);\n    }}\n}}\n",
-            heads.text,
-            include_str!("../kernels/attention_score.cu"),
-            include_str!("../kernels/attention_queries.cu"),
-            heads.head(&parameters, THREADS),
-            heads.unit().replace("\n    ", "\n        "),
+        if totals.is_some() {
+            parameters.push("float* __restrict__ totals");
+        }
+        let total = total(totals);
+        let call = format!(
+            "differentiate_queries({UNIT}, q_gradient + Q_gradient_at(unit), {total}, turn == from, block);"
         );
+        let text = [
+            &heads.text,
+            "\n",
+            include_str!("../kernels/attention_score.cu"),
+            "\n",
+            include_str!("../kernels/attention_queries.cu"),
+            "\n",
+            &heads.head(&parameters, THREADS),
+            &tasks.body(&heads, blocks, &call),
+        ]
+        .concat();
         let mut own = self.own(backward);
         own.push(Argument::Buffer(backward.q_gradient.0));
         own.extend(totals);
@@ -142,7 +171,8 @@ impl Emission<'_> {
         let forward = &backward.forward;
         let units: usize = forward.batch.iter().product();
         let blocks = forward.keys.div_ceil(ROWS);
-        let mut heads = self.heads_of(backward);
+        let widest = forward.width.max(forward.value_width);
+        let mut heads = self.heads_of(backward, &division(widest), None);
         heads.tensor(self, "K_gradient", &backward.k_gradient);
         heads.tensor(self, "V_gradient", &backward.v_gradient);
         let mut parameters = PARAMETERS.to_vec();
@@ -221,7 +251,7 @@ impl Emission<'_> {
         }
     }
 
-    fn own(&self, backward: &AttentionBackward) -> Vec<Argument> {
+    pub fn own(&self, backward: &AttentionBackward) -> Vec<Argument> {
         let forward = &backward.forward;
         let buffers = [
             forward.q.0,
@@ -236,7 +266,7 @@ impl Emission<'_> {
 }
 
 /// What both kernels read of a unit, as parameters and as arguments.
-const PARAMETERS: [&str; 6] = [
+pub const PARAMETERS: [&str; 6] = [
     "const Q* __restrict__ q",
     "const K* __restrict__ k",
     "const V* __restrict__ v",
@@ -244,10 +274,10 @@ const PARAMETERS: [&str; 6] = [
     "const Log_sum* __restrict__ log_sum",
     "const Slope* __restrict__ slope",
 ];
-const UNIT: &str = "q + Q_at(unit), k + K_at(unit), v + V_at(unit), out + Out_at(unit), log_sum + Log_sum_at(unit), \
+pub const UNIT: &str = "q + Q_at(unit), k + K_at(unit), v + V_at(unit), out + Out_at(unit), log_sum + Log_sum_at(unit), \
                     slope + Slope_at(unit), biases, dropout";
 
-fn shape(backward: &AttentionBackward) -> String {
+pub fn shape(backward: &AttentionBackward) -> String {
     let forward = &backward.forward;
     format!(
         "{} units of {} queries and {} keys, {} wide",
@@ -256,6 +286,14 @@ fn shape(backward: &AttentionBackward) -> String {
         forward.keys,
         forward.width
     )
+}
+
+/// Where a task's totals are.
+pub fn total(totals: Option<Argument>) -> &'static str {
+    match totals {
+        Some(_) => "totals + task * QUERIES * KEYS",
+        None => "nullptr",
+    }
 }
 
 /// Bytes of shared memory: rows and a tile of both widths, and so many numbers more.

@@ -20,12 +20,15 @@ impl Emission<'_> {
             };
             alone.work(self.plan)
         });
+        let [a, b] = self.factors(gemm);
+        if self.product_at_once(gemm, [&a, &b], work) {
+            return;
+        }
         if self.lies_aside(gemm.c.0) {
             let product = self.scratch(gemm.m * gemm.n * Element::F32.bytes());
             self.aside = Some((gemm.c.0, product));
         }
         let c = self.port(gemm.c.0, &gemm.c.1);
-        let [a, b] = self.factors(gemm);
         let own = Work {
             pointwise: work.pointwise - around.pointwise.min(work.pointwise),
             bytes: work.bytes - around.bytes.min(work.bytes),

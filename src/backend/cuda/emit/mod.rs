@@ -6,12 +6,14 @@
 mod adamw;
 mod attention;
 mod attention_backward;
+mod attention_half;
 mod body;
 mod cast;
 mod contraction;
 mod fold;
 mod nest;
 mod product;
+mod product_half;
 mod rows;
 mod scatter;
 mod source;

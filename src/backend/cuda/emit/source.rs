@@ -176,12 +176,6 @@ impl Parameters {
         self.list[at].name(at)
     }
 
-    pub fn writes(&self, argument: Argument) -> bool {
-        self.list
-            .iter()
-            .any(|p| p.argument == argument && p.written)
-    }
-
     pub fn arguments(&self) -> Vec<Argument> {
         self.list.iter().map(|p| p.argument).collect()
     }

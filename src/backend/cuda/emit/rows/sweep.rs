@@ -1,278 +1,23 @@
-//! Row programs: the threads of a row hold its elements in registers from the first load to the last store. Without reductions
-//! a row is as many neighbours as one thread moves at once.
+//! The body of a row program: sweeps over the row, reductions between them.
 
 use super::{
-    Emission,
-    body::{Body, Port, Read, expression, vector},
-    nest::{Nest, coordinates, place},
-    source::{Draft, Parameters, Part, indented},
+    super::{
+        body::{Port, Read, expression},
+        nest::{coordinates, place},
+        source::{Part, indented},
+    },
+    RowText, UNROLLED,
 };
-use crate::{
-    ir::program::{Instr, RowOp, ValueId, formula},
-    plan::{Work, kernel::Rows},
-};
+use crate::ir::program::{RowOp, ValueId};
 
-impl Emission<'_> {
-    pub fn rows(&mut self, rows: &Rows, work: Work) {
-        let reads = self.reads(&rows.operands);
-        let stores = rows.stores.iter();
-        let stores = stores.map(|s| (s.value, self.port(s.buffer, &s.access)));
-        let stores: Vec<(ValueId, Port)> = stores.collect();
-        self.row_program([&rows.grid, &rows.row], &reads, &rows.code, &stores, work);
-    }
-
-    /// A row program over any memory.
-    pub fn row_program(
-        &mut self,
-        nest: [&[usize]; 2],
-        reads: &[Read],
-        code: &[Instr],
-        stores: &[(ValueId, Port)],
-        work: Work,
-    ) {
-        if nest.concat().contains(&0) {
-            return;
-        }
-        let text = RowText::new(nest, reads, code, stores);
-        let (draft, arguments) = text.draft();
-        self.launch(draft, arguments, work);
-    }
-}
-
-/// Threads of a block, where a row does not want more.
-const BLOCK: usize = 128;
-/// Pieces of a row that one thread holds, where there are threads enough.
-const HELD: usize = 4;
-const MOST_THREADS: usize = 1024;
-/// Longer loops over a row stay loops.
-const UNROLLED: usize = 32;
-
-struct RowText<'a> {
-    nest: Nest,
-    reads: &'a [Read],
-    stores: &'a [(ValueId, Port)],
-    body: Body<'a>,
-    /// Whether rows are kept whole: something is reduced over them, or stored once for each.
-    whole: bool,
-    /// Elements of a row.
-    row: usize,
-    /// Neighbours that are moved at once, threads of a row, and pieces that each holds.
-    vector: usize,
-    lanes: usize,
-    pieces: usize,
-    /// Sweeps over the row: behind how many reductions a value is there, and when an operand is loaded or a value stored.
-    level: Vec<usize>,
-    stored: Vec<usize>,
-    /// Values that a later sweep uses again.
-    kept: Vec<bool>,
-    parameters: Parameters,
-    parts: Vec<Part>,
-}
-
-impl<'a> RowText<'a> {
-    fn new(
-        [grid, row]: [&[usize]; 2],
-        reads: &'a [Read],
-        code: &'a [Instr],
-        stores: &'a [(ValueId, Port)],
-    ) -> Self {
-        let accesses = reads.iter().map(Read::access);
-        let accesses: Vec<_> = accesses
-            .chain(stores.iter().map(|(_, port)| &port.access))
-            .collect();
-        let whole = keeps_rows(grid.len(), row, code, stores);
-        let flat = [grid, row].concat();
-        let nest = match whole {
-            true => Nest::merged(&[grid, row], &accesses),
-            false => Nest::merged(&[&[], &flat], &accesses),
-        };
-        let ports: Vec<Port> = (reads.iter().map(Read::port))
-            .chain(stores.iter().map(|(_, port)| Some(port)))
-            .zip(&nest.accesses)
-            .filter_map(|(port, access)| {
-                Some(Port {
-                    access: access.clone(),
-                    ..port?.clone()
-                })
-            })
-            .collect();
-        let inner = nest.dims[nest.groups[1].clone()].last().copied();
-        let vector = match inner {
-            Some(inner) => vector(inner, &ports.iter().collect::<Vec<_>>()),
-            None => 1,
-        };
-        let row: usize = row.iter().product();
-        let (lanes, pieces) = match whole {
-            true => split(row / vector),
-            false => (1, 1),
-        };
-        let axes = match whole {
-            true => nest.groups[1].clone(),
-            false => nest.dims.len().saturating_sub(1)..nest.dims.len(),
-        };
-        let varies = |at: usize| {
-            nest.accesses[at].strides[axes.clone()]
-                .iter()
-                .any(|&s| s > 0)
-        };
-        let wide = (0..reads.len()).map(|at| varies(at)).collect();
-        let results: Vec<ValueId> = stores.iter().map(|(value, _)| *value).collect();
-        let mut text = RowText {
-            body: Body::new(wide, code, &results),
-            nest,
-            reads,
-            stores,
-            whole,
-            row,
-            vector,
-            lanes,
-            pieces,
-            level: Vec::new(),
-            stored: Vec::new(),
-            kept: Vec::new(),
-            parameters: Parameters::default(),
-            parts: vec![Part::Element],
-        };
-        text.schedule();
-        text
-    }
-
-    /// Decides in which sweep each value is loaded, computed and stored.
-    fn schedule(&mut self) {
-        let body = &self.body;
-        let mut level = vec![0; body.count()];
-        for value in self.reads.len()..body.count() {
-            let Some(instr) = body.instr(value) else {
-                continue;
-            };
-            let behind = usize::from(body.reduces(value));
-            let args = instr.args.iter().map(|&arg| level[arg]);
-            level[value] = args.max().unwrap_or(0) + behind;
-        }
-        // Uses: which value, in which sweep.
-        let mut uses: Vec<(ValueId, usize)> = Vec::new();
-        for value in (0..body.count()).filter(|&value| body.live[value]) {
-            let sweep = level[value] - usize::from(body.reduces(value));
-            let args = body.instr(value).map_or(&[][..], |instr| &instr.args);
-            uses.extend(args.iter().map(|&arg| (arg, sweep)));
-        }
-        uses.extend(self.stores.iter().map(|(value, _)| (*value, level[*value])));
-        for operand in 0..self.reads.len() {
-            let of = uses.iter().filter(|(value, _)| *value == operand);
-            level[operand] = of.map(|(_, sweep)| *sweep).min().unwrap_or(0);
-        }
-        // What is stored where an operand lies comes behind the load of that.
-        let stored = self.stores.iter().map(|(value, port)| {
-            let shares = |(_, read): &(usize, &Read)| {
-                read.port()
-                    .is_some_and(|read| read.argument == port.argument)
-            };
-            let loads = self.reads.iter().enumerate().filter(shares);
-            let loads = loads.map(|(operand, _)| level[operand]);
-            loads.max().unwrap_or(0).max(level[*value])
-        });
-        self.stored = stored.collect();
-        let stores = self.stores.iter().zip(&self.stored);
-        uses.extend(stores.map(|((value, _), &sweep)| (*value, sweep)));
-        let later = |value: usize| {
-            uses.iter()
-                .any(|&(used, at)| used == value && at > level[value])
-        };
-        self.kept = (0..body.count())
-            .map(|value| body.wide[value] && later(value))
-            .collect();
-        self.level = level;
-    }
-
-    fn draft(mut self) -> (Draft, Vec<super::Argument>) {
-        let rows = match self.whole {
-            true => self.nest.count(0),
-            false => self.nest.count(1) / self.vector,
-        };
-        // Warps that share a row have the block to themselves.
-        let block = if self.lanes > 32 { self.lanes } else { BLOCK };
-        let side_by_side = block / self.lanes;
-        let exact = rows % side_by_side == 0;
-        let sweeps = self.sweeps();
-        let mut text = String::new();
-        let lane = match self.lanes {
-            1 => "threadIdx.x".to_string(),
-            lanes => format!("threadIdx.x / {lanes}"),
-        };
-        let row = match side_by_side {
-            1 => "blockIdx.x".to_string(),
-            n => format!("blockIdx.x * {n} + {lane}"),
-        };
-        let guarded = self.whole && !exact;
-        match (exact, self.whole) {
-            (true, _) => text += &format!("const unsigned row = {row};\n"),
-            (false, false) => {
-                text += &format!("const unsigned row = {row};\nif (row >= {rows}) return;\n");
-            }
-            // Threads behind the last row stay: those before it count on them.
-            (false, true) => {
-                text += &format!("const bool real = {row} < {rows};\n");
-                text += &format!("const unsigned row = real ? {row} : {};\n", rows - 1);
-            }
-        }
-        if self.lanes > 1 {
-            text += &format!("const unsigned lane = threadIdx.x % {};\n", self.lanes);
-        }
-        let (dims, step) = match self.whole {
-            true => (self.nest.steps(0, 1), 1),
-            false => (self.nest.steps(1, self.vector), self.vector),
-        };
-        text += &coordinates("i", "row", &dims, step);
-        text.push('\n');
-        text += &self.streams();
-        let mut reductions = 0;
-        for sweep in 0..=sweeps {
-            text += &self.before(sweep);
-            text += &self.sweep(sweep, guarded);
-            text += &self.behind(sweep, &mut reductions);
-        }
-        text += &self.narrow_stores(guarded);
-        let shared = match self.lanes {
-            0..=32 => 0,
-            _ => 128 * reductions,
-        };
-        if shared > 0 {
-            self.parts.push(Part::Reduce);
-        }
-        let mut whole = String::new();
-        if shared > 0 {
-            whole += "extern __shared__ __align__(16) unsigned char shared[];\n\n";
-        }
-        whole += &self.parameters.head(block as u32);
-        whole += &format!("{{\n{}}}\n", indented(1, &text));
-        let note = self.note();
-        let draft = Draft {
-            stem: "rows",
-            note,
-            parts: self.parts,
-            text: whole,
-            grid: [rows.div_ceil(side_by_side) as u32, 1, 1],
-            block: block as u32,
-            shared: shared as u32,
-        };
-        (draft, self.parameters.arguments())
-    }
-
-    fn note(&self) -> String {
-        let code: Vec<Instr> = (self.reads.len()..self.body.count())
-            .filter_map(|value| self.body.instr(value).cloned())
-            .collect();
-        let results: Vec<ValueId> = self.stores.iter().map(|(value, _)| *value).collect();
-        formula(self.reads.len(), &code, &results)
-    }
-
-    fn sweeps(&self) -> usize {
+impl RowText<'_> {
+    pub(super) fn sweeps(&self) -> usize {
         let live = (0..self.body.count()).filter(|&value| self.body.live[value]);
         live.map(|value| self.level[value]).max().unwrap_or(0)
     }
 
     /// What draws begin from.
-    fn streams(&mut self) -> String {
+    pub(super) fn streams(&mut self) -> String {
         let mut text = String::new();
         for (at, read) in self.reads.iter().enumerate() {
             let Read::Draw {
@@ -297,21 +42,34 @@ impl<'a> RowText<'a> {
 
     /// The indices that stand for a whole row, with the strides of an access.
     fn grid_terms(&self, access: usize) -> Vec<(String, usize)> {
-        let group = if self.whole { 0 } else { 1 };
-        let axes = self.nest.groups[group].clone();
-        let strides = &self.nest.accesses[access].strides;
-        let term = |axis: usize| (format!("i{}", axis - axes.start), strides[axis]);
-        axes.clone().map(term).collect()
+        self.terms("i", usize::from(!self.whole), access)
     }
 
     fn row_terms(&self, access: usize) -> Vec<(String, usize)> {
-        if !self.whole {
-            return Vec::new();
+        if self.whole {
+            self.terms("j", 1, access)
+        } else {
+            Vec::new()
         }
-        let axes = self.nest.groups[1].clone();
-        let strides = &self.nest.accesses[access].strides;
-        let term = |axis: usize| (format!("j{}", axis - axes.start), strides[axis]);
-        axes.clone().map(term).collect()
+    }
+
+    fn terms(&self, name: &str, group: usize, access: usize) -> Vec<(String, usize)> {
+        let strides = &self.nest.accesses[access].strides[self.nest.groups[group].clone()];
+        let term = |(at, &stride): (usize, &usize)| (format!("{name}{at}"), stride);
+        strides.iter().enumerate().map(term).collect()
+    }
+
+    /// Where an operand is read.
+    fn source(&mut self, value: ValueId, port: &Port) -> String {
+        match self.tile {
+            Some((product, line)) if product == port.argument => {
+                format!("(const float*)shared + (i0 - m) * {line} + (i1 - n)")
+            }
+            _ => {
+                let from = self.parameters.read(port.argument, port.element);
+                format!("{from} + {}", self.place(value))
+            }
+        }
     }
 
     fn place(&self, access: usize) -> String {
@@ -365,16 +123,13 @@ impl<'a> RowText<'a> {
     }
 
     /// One number per row, and room for what is kept.
-    fn before(&mut self, sweep: usize) -> String {
+    pub(super) fn before(&mut self, sweep: usize) -> String {
         let mut text = String::new();
         for value in self.of(sweep, false) {
             let name = self.body.name(value);
             let Some(instr) = self.body.instr(value) else {
                 let number = match &self.reads[value] {
-                    Read::Memory(port) => {
-                        let from = self.parameters.read(port.argument, port.element);
-                        format!("load({from} + {})", self.place(value))
-                    }
+                    Read::Memory(port) => format!("load({})", self.source(value, port)),
                     Read::Draw { .. } => format!("s{value}.uniform(p{value})"),
                 };
                 text += &format!("const float {name} = {number};\n");
@@ -416,7 +171,7 @@ impl<'a> RowText<'a> {
     }
 
     /// Behind a sweep, what its threads have becomes one.
-    fn behind(&mut self, sweep: usize, count: &mut usize) -> String {
+    pub(super) fn behind(&mut self, sweep: usize, count: &mut usize) -> String {
         let mut text = String::new();
         for value in self.reductions(sweep) {
             self.parts.push(Part::Reduce);
@@ -432,7 +187,7 @@ impl<'a> RowText<'a> {
     }
 
     /// One pass over the row.
-    fn sweep(&mut self, sweep: usize, guarded: bool) -> String {
+    pub(super) fn sweep(&mut self, sweep: usize, guarded: bool) -> String {
         let values = self.of(sweep, true);
         let stores: Vec<usize> = (0..self.stores.len())
             .filter(|&s| self.stored[s] == sweep && self.is_wide_store(s))
@@ -490,11 +245,10 @@ impl<'a> RowText<'a> {
             let stride = strides.last().copied().unwrap_or(0);
             match &self.reads[value] {
                 Read::Memory(port) => {
-                    let from = self.parameters.read(port.argument, port.element);
-                    let place = self.place(value);
+                    let from = self.source(value, port);
                     let array = self.array(value);
                     if self.vector == 1 {
-                        *inner += &format!("{declared}{name} = load({from} + {place});\n");
+                        *inner += &format!("{declared}{name} = load({from});\n");
                         return;
                     }
                     self.parts.push(Part::Vector);
@@ -502,8 +256,8 @@ impl<'a> RowText<'a> {
                         *inner += &format!("float {array}{width};\n");
                     }
                     match stride {
-                        0 => *each += &format!("{name} = load({from} + {place});\n"),
-                        _ => *inner += &format!("load({array}, {from} + {place});\n"),
+                        0 => *each += &format!("{name} = load({from});\n"),
+                        _ => *inner += &format!("load({array}, {from});\n"),
                     }
                 }
                 Read::Draw { .. } => {
@@ -601,7 +355,7 @@ impl<'a> RowText<'a> {
     }
 
     /// What is stored once for each row, by its first thread.
-    fn narrow_stores(&mut self, guarded: bool) -> String {
+    pub(super) fn narrow_stores(&mut self, guarded: bool) -> String {
         let mut text = String::new();
         for store in 0..self.stores.len() {
             if self.is_wide_store(store) {
@@ -644,20 +398,4 @@ impl<'a> RowText<'a> {
             indented(1, &text)
         )
     }
-}
-
-/// Threads for a row of so many pieces, a power of two, and how many pieces each of them has.
-fn split(pieces: usize) -> (usize, usize) {
-    let mut lanes = 1;
-    while lanes < MOST_THREADS && (lanes < 32 && lanes < pieces || lanes * HELD < pieces) {
-        lanes *= 2;
-    }
-    (lanes, pieces.div_ceil(lanes).max(1))
-}
-
-fn keeps_rows(grid: usize, row: &[usize], code: &[Instr], stores: &[(ValueId, Port)]) -> bool {
-    let reduces = code.iter().any(|instr| instr.op.reduces());
-    let long = row.iter().any(|&dim| dim > 1);
-    let narrow = |port: &Port| port.access.strides[grid..].iter().all(|&s| s == 0);
-    reduces || long && stores.iter().any(|(_, port)| narrow(port))
 }
