@@ -147,9 +147,9 @@ fn memory_that_is_short_is_told_before_the_first_step_with_what_would_fit() {
     let Some(emulator) = emulator() else { return };
     let desk = Desk::new(emulator);
     // Room for both programs and some of these images, besides what products and the driver take.
-    let memory = [("EMULATOR_MEMORY", "139000000")];
-    let batch = ["--set", "data.count=128", "--set", "train.batch=128"];
-    let whole = [&batch[..], &["--set", "train.micro_batch=128"]].concat();
+    let memory = [("EMULATOR_MEMORY", "136300000")];
+    let batch = ["--set", "data.count=64", "--set", "train.batch=64"];
+    let whole = [&batch[..], &["--set", "train.micro_batch=64"]].concat();
     let said = desk.mimc_with(&memory, &[&run("1")[..], &whole].concat());
     said.says(
         1,
