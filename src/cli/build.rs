@@ -114,7 +114,7 @@ fn summary(job: &Job, compiled: &Compiled) -> Result<(Summary, Option<Pace>), Fa
     let summary = Summary::new(
         &compiled.recipe,
         &compiled.program,
-        &job.backend,
+        job.backend().name(),
         compiled.seconds,
         pace.as_ref(),
     );

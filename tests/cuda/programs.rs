@@ -163,9 +163,10 @@ const EXACT: Tolerances = Tolerances {
     gradients: 1e-4,
     update: 2e-6,
 };
+/// Sums in another order round to other numbers of bf16: either side is off by some hundredths from a gradient in f64.
 const HALF: Tolerances = Tolerances {
     loss: 1e-2,
-    gradients: 5e-2,
+    gradients: 1e-1,
     update: 2e-6,
 };
 
