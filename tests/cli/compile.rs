@@ -198,7 +198,10 @@ fn a_reader_that_leaves_is_no_failure() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0));
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.lines().all(|line| line.starts_with("backend cpu: ")), "{told}");
+    assert!(
+        told.lines().all(|line| line.starts_with("backend cpu: ")),
+        "{told}"
+    );
 }
 
 #[test]

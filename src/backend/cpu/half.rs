@@ -89,7 +89,11 @@ mod instructions {
             // SAFETY: the mask reads and writes no more than `n` elements; the transmuted are 256 bits.
             unsafe {
                 let halves = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from.add(i)));
-                _mm256_mask_storeu_epi16(to.add(i).cast(), mask, transmute(halves));
+                _mm256_mask_storeu_epi16(
+                    to.add(i).cast(),
+                    mask,
+                    transmute::<__m256bh, __m256i>(halves),
+                );
             }
         }
     }

@@ -57,5 +57,5 @@ fn on_registers(steps: usize) {
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn bf16s(bits: __m512i) -> __m512bh {
     // SAFETY: both are 512 bits of any content.
-    unsafe { transmute(bits) }
+    unsafe { transmute::<__m512i, __m512bh>(bits) }
 }

@@ -47,7 +47,7 @@ impl Term for f32 {
         unsafe {
             let lower = _mm512_maskz_loadu_ps(low, place);
             let upper = _mm512_maskz_loadu_ps(high, place.wrapping_add(LANES));
-            transmute(_mm512_cvtne2ps_pbh(upper, lower))
+            transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(upper, lower))
         }
     }
 
@@ -57,7 +57,9 @@ impl Term for f32 {
         unsafe {
             let lower = _mm512_maskz_loadu_ps(first(count), lower);
             let upper = _mm512_maskz_loadu_ps(first(count), upper);
-            interleaved(transmute(_mm512_cvtne2ps_pbh(upper, lower)))
+            interleaved(transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(
+                upper, lower,
+            )))
         }
     }
 }
