@@ -36,8 +36,7 @@ pub fn losses(records: &[Record]) -> Vec<(u64, f32)> {
 /// Loss and what goes with it, by optimizer step.
 pub fn curves(records: &[Record]) -> Section {
     let all = |value: fn(&Record) -> f64| -> Vec<(f64, f64)> {
-        let points = of
-            .records
+        let points = records
             .iter()
             .map(|record| (record.step as f64, value(record)));
         points.collect()
