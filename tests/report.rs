@@ -4,10 +4,11 @@ use html5ever::{parse_document, tendril::TendrilSink};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 use mimc::{
     Library, Options, Recipe, compile,
-    export::report::{self, Compiled},
+    export::report::{self, Compiled, Ran, Times},
     pace::Pace,
     recipe::builtin,
     summary::Summary,
+    train::metrics::Record,
 };
 use serde_json::Value;
 
@@ -198,4 +199,72 @@ fn what_a_recipe_says_is_text() {
         .iter()
         .any(|(tag, _, text)| tag == "p" && text.contains("<script>alert(1)"));
     assert!(told, "it is told as it stands");
+}
+
+fn records(steps: u64) -> Vec<Record> {
+    let record = |step: u64| Record {
+        step,
+        epoch: step / 100,
+        loss: 1.0 / step as f32,
+        lr: 1e-3,
+        grad_norm: 2.0,
+        images_per_s: 50.0,
+        data_wait: 0.01,
+        seconds: 0.1,
+        held_out: step.is_multiple_of(100).then_some(0.5),
+    };
+    (1..=steps).map(record).collect()
+}
+
+fn page_of_run(records: &[Record], pictures: Vec<(u64, Vec<u8>)>) -> String {
+    report::run(&Ran {
+        title: "a <run>",
+        doc: "& more",
+        state: "running",
+        recipe: "doc: <b>\n",
+        records,
+        goal: 1000,
+        total: 2000,
+        pictures,
+        times: Times {
+            steps: 10.0,
+            waiting: 1.0,
+            besides: 2.0,
+        },
+        foretold: &[("gemm".into(), 0.08), ("rows".into(), 0.01)],
+        gradients: (7, &[("decoder.0.bias".into(), 0.25)]),
+        facts: vec![("session 1".into(), "running".into())],
+    })
+}
+
+#[test]
+fn the_report_of_a_run_is_a_whole_page_however_long_the_run() {
+    for steps in [0, 1, 2, 1000, 100_000] {
+        let records = records(steps);
+        let page = page_of_run(&records, vec![(2, vec![1, 2, 3]), (1, vec![4])]);
+        assert!(page.len() < 400_000, "{steps} steps: {} bytes", page.len());
+        let elements = elements(&page);
+        let count = |wanted: &str| elements.iter().filter(|(tag, ..)| tag == wanted).count();
+        assert_eq!(count("img"), 2);
+        for (tag, attributes, _) in &elements {
+            for (attribute, value) in attributes {
+                let wanted = if tag == "img" {
+                    "data:image/png;base64,"
+                } else {
+                    "#"
+                };
+                let is_link = ["href", "src"].contains(&&**attribute);
+                assert!(!is_link || value.starts_with(wanted), "{value}");
+            }
+        }
+        assert!(
+            !page.contains("NaN") && !page.contains("inf\""),
+            "{steps} steps"
+        );
+        let told = data(&page)["steps"].as_array().expect("a list").len();
+        assert!(told as u64 <= steps.min(1501), "{told} of {steps}");
+        assert_eq!(count("svg"), if steps == 0 { 0 } else { 5 });
+        let shown = if steps >= 100 { "held out" } else { "" };
+        assert!(page.contains(shown));
+    }
 }

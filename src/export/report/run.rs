@@ -140,12 +140,16 @@ fn overview(of: &Ran) -> Section {
         .iter()
         .map(|record| record.images_per_s * record.seconds)
         .sum();
+    let schedule = match of.goal < of.total {
+        true => format!(" in a schedule of {}", grouped(of.total as usize)),
+        false => String::new(),
+    };
     let told = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
     let shown = [
         Tile {
             name: "step",
             value: last.map_or("0".into(), |record| grouped(record.step as usize)),
-            note: format!("of {}; {}", grouped(of.total as usize), of.state),
+            note: format!("of {}{}; {}", grouped(of.goal as usize), schedule, of.state),
         },
         Tile {
             name: "loss",

@@ -206,7 +206,7 @@ impl Drawn<'_> {
             let from = match self.boxes.get(source) {
                 Some(&from) => from,
                 None if self.is_inner(here, *source) => continue,
-                None => self.from_outside(*source),
+                None => self.outer_source(*source),
             };
             if from != here {
                 self.picture.arrows.insert((from, here));
@@ -215,7 +215,7 @@ impl Drawn<'_> {
         let read = &self.scopes.readers[at];
         let leaves = read.iter().any(|reader| !self.boxes.contains_key(reader));
         if (leaves || read.is_empty()) && !self.scope.is_empty() {
-            self.to_outside(here, &item.shape);
+            self.outer_result(here, &item.shape);
         }
     }
 
@@ -230,14 +230,14 @@ impl Drawn<'_> {
     /// A path without the part that it has in common with the scope.
     fn seen_from<'p>(&self, path: &'p str) -> &'p str {
         let heads = path.match_indices('.').map(|(end, _)| end);
-        let common = heads.filter(|&end| {
+        let mut common = heads.filter(|&end| {
             let head = &path[..end];
             below(self.scope, head).is_some() && self.scopes.parts.contains_key(head)
         });
-        common.last().map_or(path, |end| &path[end + 1..])
+        common.next_back().map_or(path, |end| &path[end + 1..])
     }
 
-    fn from_outside(&mut self, source: usize) -> usize {
+    fn outer_source(&mut self, source: usize) -> usize {
         let item = &self.scopes.items[source];
         let label = self.seen_from(&item.path);
         if let Some(&known) = self.outside.get(label) {
@@ -254,7 +254,7 @@ impl Drawn<'_> {
         here
     }
 
-    fn to_outside(&mut self, from: usize, shape: &str) {
+    fn outer_result(&mut self, from: usize, shape: &str) {
         let boxes = &mut self.picture.boxes;
         let is = |&(one, to): &(usize, usize)| one == from && boxes[to].role == Role::Result;
         if self.picture.arrows.iter().any(is) {
