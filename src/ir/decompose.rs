@@ -44,6 +44,7 @@ pub fn bring_leaves(graph: &mut Graph, bring: &dyn Fn(&Input) -> Box<dyn Operato
 mod tests {
     use super::*;
     use crate::ir::{
+        NodeIndex,
         evaluate::run,
         meta, new_graph, ops,
         ops::{Input, InputKind},
@@ -75,13 +76,9 @@ mod tests {
 
         decompose(&mut graph);
         assert_eq!(verify(&graph), Ok(()));
-        let own = |node| graph.graph[node].as_any().is::<Own>();
-        let leaves = graph.graph.node_indices().filter(|&node| own(node));
-        assert!(
-            leaves
-                .clone()
-                .all(|node| ops::own::<Input>(&graph, node).is_some())
-        );
+        let is_own = |node: &NodeIndex| graph.graph[*node].as_any().is::<Own>();
+        let mut own = graph.graph.node_indices().filter(is_own);
+        assert!(own.all(|node| ops::own::<Input>(&graph, node).is_some()));
         assert!(meta(&graph).roots.len() == 1);
         assert_eq!(run(&graph, &leaf), before);
     }

@@ -242,7 +242,13 @@ fn kernels_for_a_gpu_are_printed() {
     let desk = Desk::new();
     let arguments = ["compile", "tiny", "--emit", "cuda", "--target", "sm_80"];
     let text = desk.good(&arguments).out;
-    for piece in ["// sm_80: ", "// accumulate: ", "// apply: ", "cublasLt", "extern \"C\" __global__"] {
+    for piece in [
+        "// sm_80: ",
+        "// accumulate: ",
+        "// apply: ",
+        "cublasLt",
+        "extern \"C\" __global__",
+    ] {
         assert!(text.contains(piece), "no `{piece}` in\n{text}");
     }
     assert!(!text.contains("#include"), "sources are whole");
