@@ -44,6 +44,7 @@ pub fn bring_leaves(graph: &mut Graph, bring: &dyn Fn(&Input) -> Box<dyn Operato
 mod tests {
     use super::*;
     use crate::ir::{
+        NodeIndex,
         evaluate::run,
         meta, new_graph, ops,
         ops::{Input, InputKind},
@@ -75,15 +76,9 @@ mod tests {
 
         decompose(&mut graph);
         assert_eq!(verify(&graph), Ok(()));
-        let mut nodes = graph.graph.node_indices();
-        let computes = |node| {
-            let own = graph
-                .graph
-                .node_weight(node)
-                .is_some_and(|op| op.as_any().is::<Own>());
-            own && ops::own::<Input>(&graph, node).is_none()
-        };
-        assert!(!nodes.any(computes));
+        let is_own = |node: &NodeIndex| graph.graph[*node].as_any().is::<Own>();
+        let mut own = graph.graph.node_indices().filter(is_own);
+        assert!(own.all(|node| ops::own::<Input>(&graph, node).is_some()));
         assert!(meta(&graph).roots.len() == 1);
         assert_eq!(run(&graph, &leaf), before);
     }

@@ -200,6 +200,9 @@ impl Context {
     }
 
     /// Makes it current on this thread: what is called behind works in it.
+    ///
+    /// # Errors
+    /// If the device was lost.
     pub fn enter(&self) -> Result<(), StepError> {
         // SAFETY: the handle is that of a context that is retained.
         let status = unsafe { (self.driver().cuCtxSetCurrent)(self.handle) };
@@ -207,6 +210,9 @@ impl Context {
     }
 
     /// Bytes that can still be taken.
+    ///
+    /// # Errors
+    /// If the device was lost.
     pub fn free(&self) -> Result<u64, StepError> {
         self.enter()?;
         let (mut free, mut whole) = (0, 0);
@@ -217,6 +223,9 @@ impl Context {
     }
 
     /// Turns what a call returned into an error, unless all is well. `doing` goes on where "the GPU was lost" ends.
+    ///
+    /// # Errors
+    /// [`StepError::Lost`] where nothing on the device can be used any more, and the driver's words otherwise.
     pub fn check(&self, status: Status, doing: &str) -> Result<(), StepError> {
         if status == 0 {
             return Ok(());

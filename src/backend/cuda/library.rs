@@ -165,13 +165,16 @@ fn lacks(path: &Path) -> impl FnOnce(&'static str) -> Missing {
     }
 }
 
+/// What makes of an open library what is called of it.
+type Take<'a, F> = dyn Fn(Library, &Path) -> Result<(F, Version), Missing> + 'a;
+
 /// The first library of one of these names, place by place, that opens and is taken. What is wrong with the first that is
 /// there is told only if no other is better.
 fn find<F>(
     search: &Search,
     library: &'static str,
     names: &[String],
-    take: &dyn Fn(Library, &Path) -> Result<(F, Version), Missing>,
+    take: &Take<'_, F>,
 ) -> Result<Arc<Opened<F>>, Missing> {
     let mut wrong = None;
     for path in search.candidates(names) {
