@@ -52,6 +52,12 @@ pub fn pace_kept(backend: &dyn Backend) -> Result<Option<Pace>, Failure> {
     Ok(Some(pace))
 }
 
+/// Forgets what was kept, so that it is measured anew: it was measured while something else took the machine.
+pub fn forget() {
+    // What cannot be removed stays as wrong as it was.
+    let _ = fs::remove_file(Path::new(build::FOLDER).join(KEPT));
+}
+
 /// What was kept, if it is of this machine. A file that cannot be read is measured anew.
 fn kept(machine: &Machine) -> Option<Pace> {
     let text = fs::read_to_string(Path::new(build::FOLDER).join(KEPT)).ok()?;

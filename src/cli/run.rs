@@ -73,6 +73,8 @@ const NO_SOURCE: &[&str] = &["unknown-recipe", "unreadable"];
 const STOPPED: u8 = 130;
 /// Images on a picture.
 const PICTURED: usize = 8;
+/// A step that was foretold to take so many times what it took tells that the machine was busy when it was measured.
+const TOO_SLOW: f64 = 1.5;
 /// How long a step may take to end by itself when a signal has asked it to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -281,6 +283,9 @@ fn told(summary: &Summary, run: &Run, batch: usize, foretold: Option<f64>) -> St
             lasting(foretold)
         );
         rows.push(vec!["time".to_owned(), told]);
+        if foretold > TOO_SLOW * step {
+            pace::forget();
+        }
     }
     if summary.unreadable > 0 {
         let (count, path) = (grouped(summary.unreadable), run.output.unreadable());

@@ -96,7 +96,7 @@ fn computed(step: &mut dyn Step, plan: &Plan) -> Vec<Vec<f32>> {
 #[test]
 fn every_order_of_rows_and_columns_is_multiplied() {
     let Some(emulator) = emulator() else { return };
-    let libraries = Libraries::open(&Search::only(&[emulator.folder.clone()]));
+    let libraries = Libraries::open(&Search::only(std::slice::from_ref(&emulator.folder)));
     for case in 0..32u32 {
         let bit = |at: u32| case >> at & 1 == 1;
         let plan = plan([bit(0), bit(1), bit(2)], bit(3), bit(4));
