@@ -29,6 +29,8 @@ mod screen;
 mod shell;
 mod signals;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
