@@ -266,7 +266,7 @@ fn wrong_files() {
     desk.good(&["compile", "tiny"]);
     let record = desk
         .read("build/last.json")
-        .replace("\"cpu\"", "\"abacus\"");
+        .replace("\"auto\"", "\"abacus\"");
     desk.write("build/last.json", &record);
     check(
         &desk,
