@@ -112,6 +112,7 @@ pub struct Memory {
 
 #[derive(Clone, Copy)]
 #[repr(align(256))]
+#[expect(dead_code, reason = "bytes are reached through pointers")]
 struct Block([u8; 256]);
 
 impl Memory {

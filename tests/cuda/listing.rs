@@ -20,7 +20,21 @@ fn listing(encoder: &str, precision: &str) -> String {
     });
     for kernel in &program.kernels {
         text += "\n";
-        text += &kernel.source;
+        text += &without_parts(&kernel.source);
+    }
+    text
+}
+
+/// What kernels share stands in files of its own.
+fn without_parts(source: &str) -> String {
+    let mut text = source.to_string();
+    for part in ["element", "vector", "draw", "reduce", "matrix"] {
+        let path = format!(
+            "{}/src/backend/cuda/kernels/{part}.cu",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let file = std::fs::read_to_string(path).expect("a part of kernels");
+        text = text.replace(&file, &format!("// … {part}.cu\n"));
     }
     text
 }

@@ -12,12 +12,11 @@ use mimc::{
     },
     compile::compile,
     optimizer,
-    plan::{self, BufferId, Kernel, Plan},
-    random::Key,
+    plan::{self, Kernel, Plan, Training, Weight},
 };
 
 pub const WINDOWS: &str =
-    "{ graph: swin.encoder, dim: 24, depths: [2, 2], heads: [2, 3], window: 4 }";
+    "{ graph: swin.encoder, dim: 24, depths: [2, 2], heads: [3, 3], window: 4 }";
 pub const TOKENS: &str =
     "{ graph: vit.encoder, dim: 24, depth: 2, heads: 3, patch: 16, drop_path: 0.1 }";
 
@@ -75,13 +74,47 @@ fn prepared(plan: &Plan) -> Memory {
     memory
 }
 
-struct Tolerances {
-    loss: f32,
-    gradients: f32,
-    update: f32,
+/// Both micro-batches of a step.
+fn launches() -> [cpu::Launch; 2] {
+    [0, 2].map(|first_sample| {
+        let draw = Draw {
+            seed: 5,
+            step: 0,
+            first_sample,
+        };
+        cpu::Launch {
+            key: draw.key(),
+            first_sample,
+        }
+    })
 }
 
-fn agree(encoder: &str, precision: &str, tolerances: &Tolerances) {
+/// The gradient of every weight, of the CPU's kernels.
+fn gradients(plan: &Plan) -> Vec<Vec<f32>> {
+    let memory = prepared(plan);
+    for launch in launches() {
+        memory.run_on_cpu(plan, &plan.accumulate, &launch);
+    }
+    let of = |weight: &Weight| memory.read(plan, training(weight).gradient);
+    plan.weights.iter().map(of).collect()
+}
+
+fn training(weight: &Weight) -> &Training {
+    weight.training.as_ref().expect("it trains")
+}
+
+/// The length of the difference: what is near zero has another sign in single elements of a gradient.
+fn off(got: &[f32], wanted: &[f32]) -> f64 {
+    let length = |numbers: &mut dyn Iterator<Item = f32>| {
+        let squares = numbers.map(|x| f64::from(x).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let difference = length(&mut got.iter().zip(wanted).map(|(a, b)| a - b));
+    difference / length(&mut wanted.iter().copied())
+}
+
+/// `tolerance` of outputs; gradients may be off by as much again, and by a quarter more than the CPU's own are from those of f32.
+fn agree(encoder: &str, precision: &str, tolerance: f64) {
     if !there_is_a_compiler() {
         return;
     }
@@ -90,95 +123,59 @@ fn agree(encoder: &str, precision: &str, tolerances: &Tolerances) {
     let machine = Machine::new(&plan, &program);
     let ours = prepared(&plan);
     let theirs = ours.clone();
-    let mut steps = (0..2).map(|micro_batch| {
-        let draw = Draw {
-            seed: 5,
-            step: 0,
-            first_sample: 2 * micro_batch,
-        };
-        cpu::Launch {
-            key: draw.key(),
-            first_sample: draw.first_sample,
-        }
-    });
-    let compare = |what: &str, buffer: BufferId, tolerance: f32| {
-        let [got, wanted] = [&ours, &theirs].map(|memory| memory.read(&plan, buffer));
-        assert!(wanted.iter().all(|x| x.is_finite()), "{what} is finite");
-        assert_close(&got, &wanted, tolerance, what);
-    };
-    for launch in &mut steps {
+    for launch in launches() {
         machine.run(&program.accumulate, &ours, &launch);
         theirs.run_on_cpu(&plan, &plan.accumulate, &launch);
         for (name, buffer) in &plan.outputs {
-            if name == "loss" || name == "decoder" || name == "mask" {
-                compare(name, *buffer, tolerances.loss);
+            if ["loss", "decoder", "mask"].contains(&name.as_str()) {
+                let [got, wanted] = [&ours, &theirs].map(|memory| memory.read(&plan, *buffer));
+                let off = off(&got, &wanted);
+                assert!(off <= tolerance, "{name} is off by {off:.1e}");
             }
         }
     }
-    for weight in &plan.weights {
-        let training = weight.training.as_ref().expect("it trains");
-        let zero = theirs
-            .read(&plan, training.gradient)
-            .iter()
-            .all(|x| *x == 0.0);
-        assert!(!zero, "{} has a gradient", weight.name);
-        compare(
-            &format!("gradient of {}", weight.name),
-            training.gradient,
-            tolerances.gradients,
+    for (weight, exact) in plan.weights.iter().zip(gradients(&tiny(encoder, "f32"))) {
+        let gradient = training(weight).gradient;
+        let [own, cpus] = [&ours, &theirs].map(|m| off(&m.read(&plan, gradient), &exact));
+        assert!(
+            own <= tolerance + 1.25 * cpus,
+            "the gradient of {} is off by {own:.1e}, the CPU's by {cpus:.1e}",
+            weight.name
         );
     }
-    let launch = cpu::Launch {
-        key: Key::new(0),
-        first_sample: 0,
-    };
     // From the same gradients: a small one's sign decides where its weight goes.
     let same = theirs.clone();
-    machine.run(&program.apply, &same, &launch);
-    theirs.run_on_cpu(&plan, &plan.apply, &launch);
+    let launch = &launches()[0];
+    machine.run(&program.apply, &same, launch);
+    theirs.run_on_cpu(&plan, &plan.apply, launch);
     ours.check_guards();
     same.check_guards();
     for weight in &plan.weights {
-        let training = weight.training.as_ref().expect("it trains");
-        for buffer in [
-            weight.value,
-            training.gradient,
-            training.first_moment,
-            training.second_moment,
-        ] {
+        let state = training(weight);
+        let moments = [state.first_moment, state.second_moment];
+        for buffer in [weight.value, state.gradient, moments[0], moments[1]] {
             let [got, wanted] = [&same, &theirs].map(|memory| memory.read(&plan, buffer));
-            assert_close(&got, &wanted, tolerances.update, &weight.name);
+            assert_close(&got, &wanted, 2e-6, &weight.name);
         }
     }
 }
 
-const EXACT: Tolerances = Tolerances {
-    loss: 1e-5,
-    gradients: 2e-4,
-    update: 2e-6,
-};
-const HALF: Tolerances = Tolerances {
-    loss: 2e-2,
-    gradients: 0.1,
-    update: 2e-6,
-};
-
 #[test]
 fn windows_agree_in_f32() {
-    agree(WINDOWS, "f32", &EXACT);
+    agree(WINDOWS, "f32", 1e-4);
 }
 
 #[test]
 fn windows_agree_in_bf16() {
-    agree(WINDOWS, "bf16", &HALF);
+    agree(WINDOWS, "bf16", 1e-2);
 }
 
 #[test]
 fn tokens_agree_in_f32() {
-    agree(TOKENS, "f32", &EXACT);
+    agree(TOKENS, "f32", 1e-4);
 }
 
 #[test]
 fn tokens_agree_in_bf16() {
-    agree(TOKENS, "bf16", &HALF);
+    agree(TOKENS, "bf16", 1e-2);
 }

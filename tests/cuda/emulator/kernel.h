@@ -1,15 +1,16 @@
 // Runs kernels of CUDA C on one thread of a CPU: each thread of a block is a fibre, blocks come one after another.
 //
-// It finds what a GPU might hide: shared memory is full of NaN at first; threads run in rising order in even blocks and in falling
-// order in odd ones, so that a missing barrier changes results; a barrier or a shuffle that not all its threads reach, or that they
-// reach in different places, ends the program.
+// It finds what a GPU might hide: shared memory is full of NaN at first; threads run in rising order in even blocks and in
+// falling order in odd ones, so that a missing barrier changes results; a barrier or a shuffle that not all its threads
+// reach, or that they reach in different places, ends the program.
 //
 // Entry points take pointers alone. A translation unit is this header, then for each kernel
 //
 //     namespace some_name { <source of the kernel> LAUNCHER(<name of its entry point>) }
 //
-// which defines `emulate_<name>(arguments, grid, block, shared)`, with `arguments` as cuLaunchKernel has them: each the address of a
-// pointer. Options: -std=c++17 -fno-strict-aliasing -w. At most 1024 threads in a block, along x.
+// which defines `emulate_<name>(arguments, grid, block, shared)`, with `arguments` as cuLaunchKernel has them: each the
+// address of a pointer. Options: -std=c++17 -fno-strict-aliasing -w. At most 1024 threads in a block, along x. Not for
+// several threads at once: the state of a block is that of the process.
 #pragma once
 #include <cmath>
 #include <cstdint>

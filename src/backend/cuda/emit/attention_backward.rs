@@ -55,7 +55,7 @@ impl Tasks {
     pub fn body(&self, heads: &Heads, blocks: usize, call: &str) -> String {
         let Tasks { chunks, turns, .. } = self;
         let place = match blocks {
-            1 => "const unsigned task = blockIdx.x;".into(),
+            1 => "const unsigned task = blockIdx.x, block = 0;".into(),
             n => format!("const unsigned task = blockIdx.x / {n}, block = blockIdx.x % {n};"),
         };
         format!(

@@ -139,9 +139,10 @@ pub fn vector(inner: usize, ports: &[&Port]) -> usize {
     let fits = |&width: &usize| {
         let aligned = |port: &&&Port| {
             let outer = &port.access.strides[..port.access.strides.len() - 1];
-            outer.iter().all(|s| s % width == 0) && port.access.offset % width == 0
+            let multiple = |n: &usize| n.is_multiple_of(width);
+            outer.iter().all(multiple) && multiple(&port.access.offset)
         };
-        inner % width == 0 && moved.clone().all(|port| aligned(&port))
+        inner.is_multiple_of(width) && moved.clone().all(|port| aligned(&port))
     };
     if ports.iter().any(|port| stride(port) > 1) {
         return 1;

@@ -42,9 +42,7 @@ impl Emission<'_> {
         }
         let mut offsets: Vec<u32> = Vec::new();
         for (&weight, len) in weights.iter().zip(&lens) {
-            let Argument::Scratch(offset) = self.scratch(len * Element::Bf16.bytes()) else {
-                unreachable!("scratch is scratch");
-            };
+            let offset = self.room(len * Element::Bf16.bytes());
             self.rounded.insert(weight, offset);
             offsets.push((offset / super::ALIGNMENT) as u32);
         }

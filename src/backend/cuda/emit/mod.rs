@@ -154,10 +154,15 @@ impl<'p> Emission<'p> {
 
     /// Working memory until the next kernel of the plan.
     fn scratch(&mut self, bytes: usize) -> Argument {
+        Argument::Scratch(self.room(bytes))
+    }
+
+    /// Where so many bytes of scratch begin.
+    fn room(&mut self, bytes: usize) -> usize {
         let offset = self.taken;
         self.taken = (offset + bytes).next_multiple_of(ALIGNMENT);
         self.program.scratch = self.program.scratch.max(self.taken);
-        Argument::Scratch(offset)
+        offset
     }
 
     fn table(&mut self, table: Table) -> Argument {

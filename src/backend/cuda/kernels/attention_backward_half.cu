@@ -1,5 +1,5 @@
-// All gradients of one unit. Each warp computes weights and gradients of scores of 16 queries anew and leaves them in shared memory;
-// then each takes its keys' columns of them, whose sums over all queries stay in registers.
+// All gradients of one unit. Each warp computes weights and gradients of scores of 16 queries anew and leaves them in shared
+// memory; then each takes its keys' columns of them, whose sums over all queries stay in registers.
 __device__ __forceinline__ void differentiate(
     const Q* __restrict__ q, const K* __restrict__ k, const V* __restrict__ v, const Out* __restrict__ out,
     const Log_sum* __restrict__ log_sum, const Slope* __restrict__ slope, const Biases& biases, Dropout& dropout,
@@ -51,7 +51,8 @@ __device__ __forceinline__ void differentiate(
                 #pragma unroll
                 for (unsigned i = 0; i < ACROSS / 16; i++) times_columns(score, own[i], keys + tile * STRIDE + i * 16, STRIDE);
                 #pragma unroll
-                for (unsigned i = 0; i < ACROSS_V / 16; i++) times_columns(change, turned[i], values + tile * STRIDE_V + i * 16, STRIDE_V);
+                for (unsigned i = 0; i < ACROSS_V / 16; i++)
+                    times_columns(change, turned[i], values + tile * STRIDE_V + i * 16, STRIDE_V);
                 #pragma unroll
                 for (unsigned i = 0; i < 8; i++) {
                     const unsigned r = i % 4 / 2, query = first + row_of(i % 4), key = tile + column_of(i / 4, i % 4);
@@ -85,8 +86,8 @@ __device__ __forceinline__ void differentiate(
             #pragma unroll
             for (unsigned i = 0; i < ACROSS / 2; i++) {
                 const unsigned query = first + row_of(i % 4), column = i / 8 * 16 + column_of(i / 4 % 2, i % 4);
-                if (query < QUERIES && column < WIDTH)
-                    store(q_gradient + query * Q_GRADIENT_ROW + column * Q_GRADIENT_COLUMN, result[i / 8][i / 4 % 2][i % 4] * SCALE);
+                Q_gradient* const to = q_gradient + query * Q_GRADIENT_ROW + column * Q_GRADIENT_COLUMN;
+                if (query < QUERIES && column < WIDTH) store(to, result[i / 8][i / 4 % 2][i % 4] * SCALE);
             }
         }
         __syncthreads();
@@ -99,9 +100,11 @@ __device__ __forceinline__ void differentiate(
                 left_turned(p, weights + row * ALONG + tile, ALONG);
                 left_turned(d, changes + row * ALONG + tile, ALONG);
                 #pragma unroll
-                for (unsigned n = 0; n < ACROSS_V / 16; n++) times_rows(value_result[e][n], p, slopes + row * STRIDE_V + n * 16, STRIDE_V);
+                for (unsigned n = 0; n < ACROSS_V / 16; n++)
+                    times_rows(value_result[e][n], p, slopes + row * STRIDE_V + n * 16, STRIDE_V);
                 #pragma unroll
-                for (unsigned n = 0; n < ACROSS / 16; n++) times_rows(key_result[e][n], d, queries + row * STRIDE + n * 16, STRIDE);
+                for (unsigned n = 0; n < ACROSS / 16; n++)
+                    times_rows(key_result[e][n], d, queries + row * STRIDE + n * 16, STRIDE);
             }
         }
     }
@@ -111,14 +114,14 @@ __device__ __forceinline__ void differentiate(
         #pragma unroll
         for (unsigned i = 0; i < ACROSS / 2; i++) {
             const unsigned key = tile + row_of(i % 4), column = i / 8 * 16 + column_of(i / 4 % 2, i % 4);
-            if (key < KEYS && column < WIDTH)
-                store(k_gradient + key * K_GRADIENT_ROW + column * K_GRADIENT_COLUMN, key_result[e][i / 8][i / 4 % 2][i % 4] * SCALE);
+            K_gradient* const to = k_gradient + key * K_GRADIENT_ROW + column * K_GRADIENT_COLUMN;
+            if (key < KEYS && column < WIDTH) store(to, key_result[e][i / 8][i / 4 % 2][i % 4] * SCALE);
         }
         #pragma unroll
         for (unsigned i = 0; i < ACROSS_V / 2; i++) {
             const unsigned key = tile + row_of(i % 4), column = i / 8 * 16 + column_of(i / 4 % 2, i % 4);
-            if (key < KEYS && column < VALUE_WIDTH)
-                store(v_gradient + key * V_GRADIENT_ROW + column * V_GRADIENT_COLUMN, value_result[e][i / 8][i / 4 % 2][i % 4]);
+            V_gradient* const to = v_gradient + key * V_GRADIENT_ROW + column * V_GRADIENT_COLUMN;
+            if (key < KEYS && column < VALUE_WIDTH) store(to, value_result[e][i / 8][i / 4 % 2][i % 4]);
         }
     }
 }

@@ -31,7 +31,8 @@ __device__ __forceinline__ void attend(
         #pragma unroll
         for (unsigned j = 0; j < TILE / 16; j++) {
             #pragma unroll
-            for (unsigned i = 0; i < ACROSS / 16; i++) times_columns(score[j], queries[i], keys + j * 16 * STRIDE + i * 16, STRIDE);
+            for (unsigned i = 0; i < ACROSS / 16; i++)
+                times_columns(score[j], queries[i], keys + j * 16 * STRIDE + i * 16, STRIDE);
             #pragma unroll
             for (unsigned i = 0; i < 8; i++) {
                 const unsigned query = first + row_of(i % 4), key = tile + j * 16 + column_of(i / 4, i % 4);
@@ -67,7 +68,8 @@ __device__ __forceinline__ void attend(
             unsigned weights[4];
             as_left(weights, score[j]);
             #pragma unroll
-            for (unsigned n = 0; n < ACROSS_V / 16; n++) times_rows(result[n], weights, values + j * 16 * STRIDE_V + n * 16, STRIDE_V);
+            for (unsigned n = 0; n < ACROSS_V / 16; n++)
+                times_rows(result[n], weights, values + j * 16 * STRIDE_V + n * 16, STRIDE_V);
         }
     }
     #pragma unroll

@@ -45,8 +45,14 @@ __device__ __forceinline__ const bf16* over(const bf16* block, unsigned stride)
 }
 
 // The first factor of a product from rows of shared memory, and from a block whose transpose is meant.
-__device__ __forceinline__ void left(unsigned (&a)[4], const bf16* block, unsigned stride) { matrices(a, down(block, stride), false); }
-__device__ __forceinline__ void left_turned(unsigned (&a)[4], const bf16* block, unsigned stride) { matrices(a, over(block, stride), true); }
+__device__ __forceinline__ void left(unsigned (&a)[4], const bf16* block, unsigned stride)
+{
+    matrices(a, down(block, stride), false);
+}
+__device__ __forceinline__ void left_turned(unsigned (&a)[4], const bf16* block, unsigned stride)
+{
+    matrices(a, over(block, stride), true);
+}
 
 // Sixteen columns of the second factor are added to: from rows that are its columns, and from rows that are its rows.
 __device__ __forceinline__ void times_columns(float (&d)[2][4], const unsigned (&a)[4], const bf16* block, unsigned stride)

@@ -8,7 +8,8 @@ constexpr unsigned STAGE = A_LINES * A_LINE + B_LINES * B_LINE, STEPS = (K + TER
 constexpr unsigned TILE_LINE = WIDE + 8;
 
 template <unsigned LINES, unsigned LENGTH>
-__device__ __forceinline__ void fetch(bf16* to, const bf16* from, unsigned line, unsigned lines, unsigned at, unsigned length, unsigned stride)
+__device__ __forceinline__ void fetch(
+    bf16* to, const bf16* from, unsigned line, unsigned lines, unsigned at, unsigned length, unsigned stride)
 {
     #pragma unroll
     for (unsigned i = threadIdx.x; i < LINES * (LENGTH / 8); i += THREADS) {

@@ -1,5 +1,14 @@
 // Neighbouring elements at once. The first lies at a multiple of all their bytes, up to sixteen.
-__device__ __forceinline__ unsigned pair(float low, float high) { return narrowed(low) | (unsigned)narrowed(high) << 16; }
+__device__ __forceinline__ unsigned pair(float low, float high)
+{
+#ifdef EMULATED
+    return narrowed(low) | (unsigned)narrowed(high) << 16;
+#else
+    unsigned both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+#endif
+}
 
 template <int N> __device__ __forceinline__ void load(float (&x)[N], const float* from)
 {

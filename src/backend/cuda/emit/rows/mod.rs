@@ -178,7 +178,7 @@ impl<'a> RowText<'a> {
                 .iter()
                 .any(|&s| s > 0)
         };
-        let wide = (0..reads.len()).map(|at| varies(at)).collect();
+        let wide = (0..reads.len()).map(varies).collect();
         let results: Vec<ValueId> = stores.iter().map(|(value, _)| *value).collect();
         let mut text = RowText {
             body: Body::new(wide, code, &results),
@@ -221,9 +221,9 @@ impl<'a> RowText<'a> {
             uses.extend(args.iter().map(|&arg| (arg, sweep)));
         }
         uses.extend(self.stores.iter().map(|(value, _)| (*value, level[*value])));
-        for operand in 0..self.reads.len() {
+        for (operand, level) in level.iter_mut().enumerate().take(self.reads.len()) {
             let of = uses.iter().filter(|(value, _)| *value == operand);
-            level[operand] = of.map(|(_, sweep)| *sweep).min().unwrap_or(0);
+            *level = of.map(|(_, sweep)| *sweep).min().unwrap_or(0);
         }
         // What is stored where an operand lies comes behind the load of that.
         let stored = self.stores.iter().map(|(value, port)| {
@@ -256,7 +256,7 @@ impl<'a> RowText<'a> {
         // Warps that share a row have the block to themselves.
         let block = if self.lanes > 32 { self.lanes } else { BLOCK };
         let side_by_side = block / self.lanes;
-        let exact = rows % side_by_side == 0;
+        let exact = rows.is_multiple_of(side_by_side);
         let sweeps = self.sweeps();
         let mut text = String::new();
         let lane = match self.lanes {

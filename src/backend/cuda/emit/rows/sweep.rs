@@ -79,11 +79,8 @@ impl RowText<'_> {
 
     /// How a value is called inside the innermost loop.
     fn name(&self, value: ValueId) -> String {
-        let name = self.body.name(value);
-        let held = self.kept[value] && self.pieces > 1;
-        let piece = if held { "[k]" } else { "" };
         let lane = if self.is_array(value) { "[v]" } else { "" };
-        format!("{name}{piece}{lane}")
+        format!("{}{lane}", self.array(value))
     }
 
     /// Whether neighbours of a value lie side by side, as they were loaded or for what comes later.
