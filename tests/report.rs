@@ -39,8 +39,11 @@ fn page(name: &str, sets: &[&str], pace: Option<&Pace>) -> (String, Summary) {
     (page, summary)
 }
 
-/// Every element with its attributes and the text in it, those inside of templates as well.
-fn elements(page: &str) -> Vec<(String, Vec<(String, String)>, String)> {
+/// Its name, its attributes, and the text in it.
+type Element = (String, Vec<(String, String)>, String);
+
+/// Every element, those inside of templates as well.
+fn elements(page: &str) -> Vec<Element> {
     let dom = parse_document(RcDom::default(), Default::default()).one(page);
     let errors = dom.errors.borrow();
     assert!(errors.is_empty(), "{errors:?}");
