@@ -21,10 +21,10 @@ __device__ __forceinline__ void differentiate_keys(
         __syncthreads();
         for (unsigned row = warp; row < TILE; row += THREADS / 32) {
             float mean = 0.0f;
+            // In the order of `change`, as for the gradients of queries.
             if (tile + row < QUERIES)
-                for (unsigned i = lane; i < VALUE_WIDTH; i += 32)
+                for (unsigned i = 0; i < VALUE_WIDTH; i++)
                     mean += slopes[row * (VALUE_WIDTH + 1) + i] * load(out + (tile + row) * OUT_ROW + i * OUT_COLUMN);
-            mean = across<Sum, 32>(mean, nullptr);
             if (lane == 0) means[row] = mean;
         }
         __syncthreads();

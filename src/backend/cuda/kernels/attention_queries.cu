@@ -16,10 +16,10 @@ __device__ __forceinline__ void differentiate_queries(
     float mean[EACH] = {}, result[EACH][NUMBERS] = {};
     for (unsigned r = 0; r < EACH; r++) {
         const unsigned row = warp * EACH + r;
+        // In the order of `change`: of a single key both are one sum, and the gradient of its score is zero.
         if (first + row < QUERIES)
-            for (unsigned i = lane; i < VALUE_WIDTH; i += 32)
+            for (unsigned i = 0; i < VALUE_WIDTH; i++)
                 mean[r] += slopes[row * (VALUE_WIDTH + 1) + i] * load(out + (first + row) * OUT_ROW + i * OUT_COLUMN);
-        mean[r] = across<Sum, 32>(mean[r], nullptr);
     }
     for (unsigned tile = 0; tile < KEYS; tile += TILE) {
         __syncthreads();
