@@ -41,7 +41,7 @@ pub fn rounded<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// So many elements can be read and written; the two runs do not overlap.
 pub unsafe fn narrow(from: *const f32, to: *mut bf16, n: usize) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bf16") {
+    if instructions::available() {
         // SAFETY: the caller's; the processor has the instructions.
         return unsafe { instructions::narrow(from, to, n) };
     }
@@ -59,7 +59,7 @@ pub unsafe fn narrow(from: *const f32, to: *mut bf16, n: usize) {
 /// As for that.
 pub unsafe fn round(from: *const f32, to: *mut f32, n: usize) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bf16") {
+    if instructions::available() {
         // SAFETY: the caller's; the processor has the instructions.
         return unsafe { instructions::round(from, to, n) };
     }
@@ -79,6 +79,13 @@ mod instructions {
     use std::mem::transmute;
 
     const LANES: usize = 16;
+
+    /// Whether the processor has all that is enabled below.
+    pub fn available() -> bool {
+        is_x86_feature_detected!("avx512bf16")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+    }
 
     /// # Safety
     /// As [`super::narrow`], and the processor has the instructions.
