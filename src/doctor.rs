@@ -42,6 +42,8 @@ pub struct Processor {
     pub features: Vec<&'static str>,
     /// What the kernels are made of: `AVX-512`, `AVX2`, `portable`.
     pub kernels: &'static str,
+    /// By which instructions bf16 are multiplied: `AMX`, `AVX-512 BF16`; `None`: as f32.
+    pub bf16: Option<&'static str>,
     /// That would compute.
     pub threads: usize,
     /// Bytes that can still be taken.
@@ -123,6 +125,7 @@ impl Processor {
             name: name.map(|name| name.trim().to_owned()),
             features: features(),
             kernels: cpu::instructions(),
+            bf16: cpu::multiplies_bf16(),
             threads: rayon::current_num_threads(),
             free_memory: crate::machine::free_memory().map(|free| free.bytes),
         }
@@ -208,7 +211,9 @@ impl fmt::Display for Report {
             1 => "1 thread".to_owned(),
             many => format!("{many} threads"),
         };
-        row("", format!("{} kernels on {threads}", cpu.kernels));
+        let bf16 = cpu.bf16.map(|by| format!(", bf16 by {by}"));
+        let bf16 = bf16.unwrap_or_default();
+        row("", format!("{} kernels{bf16} on {threads}", cpu.kernels));
         if let Some(free) = cpu.free_memory {
             row("", format!("{} free", bytes(free)));
         }

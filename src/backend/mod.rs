@@ -144,7 +144,7 @@ impl Backend for Cpu {
     }
 
     fn notice(&self, precision: Precision) -> Option<&'static str> {
-        let slow = precision == Precision::Bf16 && !cpu::multiplies_bf16();
+        let slow = precision == Precision::Bf16 && cpu::multiplies_bf16().is_none();
         slow.then_some("this processor multiplies no bf16: that saves memory, and products take the time of f32")
     }
 

@@ -28,17 +28,17 @@ pub fn instructions() -> &'static str {
     gemm::isa::Level::best().name()
 }
 
-/// Whether products of bf16 are computed as such here, and not as those of f32.
-pub fn multiplies_bf16() -> bool {
-    struct HasPairs;
-    impl gemm::isa::Make for HasPairs {
-        type Output = bool;
+/// The instructions by which bf16 are multiplied as such here, `AMX` or `AVX-512 BF16`; `None` where products of them are those of f32.
+pub fn multiplies_bf16() -> Option<&'static str> {
+    struct Name;
+    impl gemm::isa::Make for Name {
+        type Output = Option<&'static str>;
 
-        fn make<S: gemm::isa::Isa>(self, simd: S) -> bool {
-            simd.pairs().is_some()
+        fn make<S: gemm::isa::Isa>(self, simd: S) -> Self::Output {
+            simd.pairs().map(|pairs| pairs.name)
         }
     }
-    gemm::isa::Level::best().make(HasPairs)
+    gemm::isa::Level::best().make(Name)
 }
 
 /// What changes from run to run besides the buffers.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::cut::{DEPTH, piece};
+use super::cut::{DEPTH, TileShape, units};
 use super::isa::{Isa, Pairs};
 use super::matrix::Matrix;
 use super::scratch;
@@ -42,9 +42,12 @@ pub struct Words<S: 'static> {
 impl<S: Isa> Words<S> {
     /// Pairs where both operands hold no more than bf16, `halves`, and the processor multiplies these.
     pub fn new(simd: S, halves: bool) -> Self {
-        Words {
-            pairs: simd.pairs().filter(|_| halves),
-        }
+        Words::of(simd.pairs().filter(|_| halves))
+    }
+
+    /// `None`: of f32.
+    pub fn of(pairs: Option<Pairs<S>>) -> Self {
+        Words { pairs }
     }
 
     /// Terms of a sum in one word.
@@ -54,6 +57,26 @@ impl<S: Isa> Words<S> {
 
     fn tiles(self) -> &'static [[TileFn<S>; 2]] {
         self.pairs.map_or(S::TILES, |pairs| pairs.tiles)
+    }
+
+    /// See [`Pairs::unit`].
+    fn unit(self) -> usize {
+        self.pairs.map_or(1, |pairs| pairs.unit)
+    }
+
+    /// The rows of one of the panels of a block.
+    fn rows(self, rows: usize, panels: usize, panel: usize) -> Range<usize> {
+        let whole = self.pairs.map_or(1, |pairs| pairs.whole);
+        units(rows, whole, panels, panel)
+    }
+
+    /// How products are to be cut.
+    pub fn shape(self) -> TileShape {
+        TileShape {
+            rows: self.tiles().len(),
+            columns: tile_columns::<S>(),
+            per_cycle: self.pairs.map_or(1, |pairs| pairs.per_cycle),
+        }
     }
 }
 
@@ -74,13 +97,14 @@ impl Block {
         }
         let all = self.k.div_ceil(words.terms());
         let depths = all.div_ceil(DEPTH);
-        let deepest = all.div_ceil(depths.max(1));
-        let panels = self.rows.div_ceil(S::TILES.len());
+        let unit = words.unit();
+        let deepest = all.div_ceil(unit).div_ceil(depths.max(1)) * unit;
+        let panels = self.rows.div_ceil(words.tiles().len());
         let width = tile_columns::<S>();
         let sizes = [
-            self.packed_rows(panels, deepest),
+            self.packed_rows(words, panels, deepest),
             deepest * width,
-            S::TILES.len() * width,
+            words.tiles().len() * width,
         ];
         scratch::parts(sizes, |[a, b, c]| {
             let space = Space {
@@ -91,7 +115,7 @@ impl Block {
             for first in (0..self.columns).step_by(self.chunk.max(1)) {
                 let chunk = first..self.columns.min(first + self.chunk);
                 for depth in 0..depths {
-                    let piece = piece(all, depths, depth);
+                    let piece = units(all, unit, depths, depth);
                     let terms = piece.start * words.terms()..self.k.min(piece.end * words.terms());
                     let add = self.add || depth > 0;
                     // SAFETY: as the caller promises; the scratch is as large as what is packed.
@@ -108,8 +132,8 @@ impl Block {
     }
 
     /// Elements of scratch that [`Block::pack_rows`] fills.
-    fn packed_rows(&self, panels: usize, depth: usize) -> usize {
-        if self.down() {
+    fn packed_rows<S: Isa>(&self, words: Words<S>, panels: usize, depth: usize) -> usize {
+        if self.down(words) {
             panels * depth * PANEL
         } else {
             self.rows * ROW
@@ -117,8 +141,8 @@ impl Block {
     }
 
     /// Whether the columns of `a` are contiguous: then it is packed panel by panel, without turning it.
-    fn down(&self) -> bool {
-        self.a.runs_down()
+    fn down<S: Isa>(&self, words: Words<S>) -> bool {
+        self.a.runs_down() && !words.pairs.is_some_and(|pairs| pairs.turns)
     }
 
     unsafe fn pack_rows<S: Isa>(
@@ -135,9 +159,9 @@ impl Block {
             #[inline(always)]
             // SAFETY: as the caller promises.
             || unsafe {
-                if self.down() {
+                if self.down(words) {
                     for panel in 0..panels {
-                        let rows = piece(self.rows, panels, panel);
+                        let rows = words.rows(self.rows, panels, panel);
                         let from = a.skip_rows(rows.start).transposed();
                         let to = Matrix::rows(to.wrapping_add(panel * depth * PANEL), PANEL);
                         let shape = [terms.len(), rows.len()];
@@ -159,8 +183,15 @@ impl Block {
     }
 
     /// The packed rows of a panel.
-    fn panel(&self, rows: &Range<usize>, panel: usize, depth: usize, packed: *mut f32) -> Matrix {
-        if self.down() {
+    fn panel<S: Isa>(
+        &self,
+        words: Words<S>,
+        rows: &Range<usize>,
+        panel: usize,
+        depth: usize,
+        packed: *mut f32,
+    ) -> Matrix {
+        if self.down(words) {
             Matrix::rows(packed.wrapping_add(panel * depth * PANEL), PANEL).transposed()
         } else {
             Matrix::rows(packed.wrapping_add(rows.start * ROW), ROW)
@@ -180,7 +211,8 @@ impl Block {
         space: &Space,
     ) {
         let width = tile_columns::<S>();
-        let depth = terms.len().div_ceil(words.terms());
+        let full = terms.len().div_ceil(words.terms());
+        let depth = full.next_multiple_of(words.unit());
         let b = self.b.skip_rows(terms.start);
         let before = if self.aside { columns.start } else { 0 };
         for first in columns.clone().step_by(width) {
@@ -197,14 +229,17 @@ impl Block {
                         Some(pairs) => (pairs.pack_across)(b, shape, space.b),
                         None => b.pack(simd, shape, space.b, self.rounds[1]),
                     }
+                    let rest = space.b.skip_rows(full).first;
+                    rest.write_bytes(0, (depth - full) * space.b.row);
                 },
             );
+            words.pairs.inspect(|pairs| (pairs.enter)());
             for panel in 0..panels {
-                let rows = piece(self.rows, panels, panel);
+                let rows = words.rows(self.rows, panels, panel);
                 b.skip_columns(next).prefetch_part(coming, panel, panels);
                 let product = Product {
                     k: depth,
-                    a: self.panel(&rows, panel, depth, space.a),
+                    a: self.panel(words, &rows, panel, depth, space.a),
                     b: space.b,
                     c: self.c.skip_rows(rows.start).skip_columns(first - before),
                     columns: count,
@@ -226,6 +261,7 @@ impl Block {
                     }
                 }
             }
+            words.pairs.inspect(|pairs| (pairs.leave)());
         }
     }
 
@@ -250,7 +286,7 @@ struct Space {
 }
 
 /// Columns of the widest tile.
-pub fn tile_columns<S: Simd>() -> usize {
+fn tile_columns<S: Simd>() -> usize {
     2 * S::F32_LANES
 }
 

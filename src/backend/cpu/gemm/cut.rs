@@ -7,6 +7,8 @@ use std::ops::Range;
 pub struct TileShape {
     pub rows: usize,
     pub columns: usize,
+    /// See [`super::isa::Pairs::per_cycle`].
+    pub per_cycle: usize,
 }
 
 /// What is multiplied, and under which conditions.
@@ -94,13 +96,13 @@ impl Problem {
         wanted.min(self.k / SHORTEST_PART).max(1)
     }
 
-    /// Of one task: two vectors of a tile are multiplied per cycle; packing and starting cost what was measured, roughly.
+    /// Of one task: two vectors of a tile of f32 are multiplied per cycle; packing and starting cost what was measured, roughly.
     fn cycles(&self, tile: TileShape, parts: usize, rows: usize, columns: usize) -> u64 {
         const START: usize = 4000;
         let (m, n) = (self.m.div_ceil(rows), self.n.div_ceil(columns));
         let k = self.k.div_ceil(parts);
         let panels = m.div_ceil(tile.rows) * n.div_ceil(tile.columns);
-        let multiplied = panels * tile.rows * k;
+        let multiplied = panels * tile.rows * k / tile.per_cycle;
         let packed = (n + m / 2) * k / 4;
         (START + multiplied + packed) as u64
     }

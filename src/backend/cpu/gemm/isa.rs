@@ -54,12 +54,25 @@ pub trait Isa: Simd {
 /// Products of bf16 whose packed words of 32 bits hold two neighbouring terms of a sum.
 #[derive(Clone, Copy)]
 pub struct Pairs<S: 'static> {
+    /// The instructions, as they are known.
+    pub name: &'static str,
     /// As [`Isa::TILES`], over words.
     pub tiles: &'static [[TileFn<S>; 2]],
+    /// A tile sums a multiple of so many words, the rest of them zero.
+    pub unit: usize,
+    /// Rows that panels have a multiple of, but for the last one.
+    pub whole: usize,
+    /// Vectors of words that are multiplied in the time in which two of f32 are.
+    pub per_cycle: usize,
+    /// The left operand always lies in rows of words.
+    pub turns: bool,
     /// Packs a matrix whose terms lie along rows.
     pub pack_along: Pack,
     /// Packs a matrix whose terms lie along columns, two rows to one of whole vectors of words.
     pub pack_across: Pack,
+    /// Called by the thread before it multiplies with some tiles, and behind them.
+    pub enter: fn(),
+    pub leave: fn(),
     /// Does nothing but multiply on registers, so many times over; returns how many multiply-adds that were.
     pub multiply_adds: fn(usize) -> usize,
 }

@@ -24,8 +24,8 @@ use super::rows::{self, CompiledRows};
 use super::{Launch, Memory, Run};
 use crate::plan::kernel::Gemm;
 use crate::plan::{Place, Plan};
-use block::{Block, Words, tile_columns};
-use cut::{Problem, TileShape, piece, units};
+use block::{Block, Words};
+use cut::{Problem, piece, units};
 use isa::{Isa, Level, Make};
 use matrix::{Index, Matrix};
 use stored::{Stored, Tensor};
@@ -44,16 +44,8 @@ impl Make for Prepare<'_> {
     type Output = Box<dyn Run>;
 
     fn make<S: Isa>(self, simd: S) -> Box<dyn Run> {
-        let epilogue = self.gemm.epilogue.as_ref();
-        Box::new(PreparedGemm {
-            simd,
-            words: Words::new(simd, self.plan.reads_halves(self.gemm)),
-            epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, self.plan)),
-            a: Tensor::new(&self.gemm.a, self.plan),
-            b: Tensor::new(&self.gemm.b, self.plan),
-            aside: matches!(self.plan.buffers[self.gemm.c.0].place, Place::Aside),
-            gemm: self.gemm.clone(),
-        })
+        let words = Words::new(simd, self.plan.reads_halves(self.gemm));
+        Box::new(PreparedGemm::new(simd, words, self.gemm, self.plan))
     }
 }
 
@@ -68,6 +60,21 @@ struct PreparedGemm<S: 'static> {
     epilogue: Option<CompiledRows>,
 }
 
+impl<S: Isa> PreparedGemm<S> {
+    fn new(simd: S, words: Words<S>, gemm: &Gemm, plan: &Plan) -> Self {
+        let epilogue = gemm.epilogue.as_ref();
+        PreparedGemm {
+            simd,
+            words,
+            epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, plan)),
+            a: Tensor::new(&gemm.a, plan),
+            b: Tensor::new(&gemm.b, plan),
+            aside: matches!(plan.buffers[gemm.c.0].place, Place::Aside),
+            gemm: gemm.clone(),
+        }
+    }
+}
+
 impl<S: Isa> Run for PreparedGemm<S> {
     fn run(&self, memory: &Memory, launch: &Launch) {
         let gemm = &self.gemm;
@@ -80,10 +87,7 @@ impl<S: Isa> Run for PreparedGemm<S> {
             whole_rows: self.epilogue.as_ref().is_some_and(|e| !e.splits_columns()),
             epilogue: self.epilogue.is_some(),
         };
-        let tile = TileShape {
-            rows: S::TILES.len(),
-            columns: tile_columns::<S>(),
-        };
+        let tile = self.words.shape();
         let cut = problem.cut(tile, rayon::current_num_threads());
         let area = gemm.m * gemm.n;
         // The first part of every sum goes to `c` itself, wherever that lies.

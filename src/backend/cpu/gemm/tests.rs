@@ -7,7 +7,7 @@ fn run(bed: &Testbed, gemm: &Gemm, threads: usize) -> Vec<Vec<f32>> {
 }
 
 /// Largest difference from a sum in f64, relative to the sum of the magnitudes; untouched elements must not change.
-fn error(bed: &Testbed, gemm: &Gemm, got: &[Vec<f32>]) -> f64 {
+pub fn error(bed: &Testbed, gemm: &Gemm, got: &[Vec<f32>]) -> f64 {
     let (a, b, c) = (&gemm.a, &gemm.b, &gemm.c);
     let mut want: Vec<f64> = bed.data[c.0].iter().map(|&x| x as f64).collect();
     let mut scale = vec![1.0f64; want.len()];
@@ -51,7 +51,7 @@ fn strides(rows: usize, columns: usize, transposed: bool, pad: usize) -> [usize;
     }
 }
 
-fn product(shape: [usize; 3], batch: &[usize], layout: usize) -> (Gemm, [usize; 3]) {
+pub fn product(shape: [usize; 3], batch: &[usize], layout: usize) -> (Gemm, [usize; 3]) {
     let [m, n, k] = shape;
     let mut sizes = [0; 3];
     let mut operand = |buffer: usize, rows: usize, columns: usize| {
@@ -88,7 +88,7 @@ fn product(shape: [usize; 3], batch: &[usize], layout: usize) -> (Gemm, [usize; 
     (gemm, sizes)
 }
 
-const SHAPES: [[usize; 3]; 14] = [
+pub const SHAPES: [[usize; 3]; 14] = [
     [1, 1, 1],
     [1, 70, 33],
     [70, 1, 33],

@@ -1,7 +1,10 @@
-//! Products of bf16 by the instructions of AVX-512 BF16: packed words of 32 bits hold two neighbouring terms of a sum, the earlier in
-//! the lower half. Numbers below the normal ones count as zero.
+//! Products of bf16 by the instructions of AVX-512 BF16 or of AMX: packed words of 32 bits hold two neighbouring terms of a sum, the
+//! earlier in the lower half. Numbers below the normal ones count as zero.
 
+mod amx;
 mod pack;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 use std::arch::x86_64::*;
@@ -22,15 +25,49 @@ macro_rules! tiles {
 
 const TILES: &[[TileFn<V4>; 2]] = tiles!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 
-/// `None` where the processor lacks the instructions.
+/// The fastest that the processor has, `None` where it has none.
 pub fn pairs() -> Option<Pairs<V4>> {
-    is_x86_feature_detected!("avx512bf16").then_some(Pairs {
-        tiles: TILES,
-        pack_along: pack::along,
-        pack_across: pack::across,
-        multiply_adds,
-    })
+    all().last()
 }
+
+/// What the processor has, the fastest last.
+pub fn all() -> impl Iterator<Item = Pairs<V4>> {
+    let packs = is_x86_feature_detected!("avx512bf16");
+    let vectors = packs.then_some(VECTORS);
+    vectors
+        .into_iter()
+        .chain((packs && amx::usable()).then_some(SQUARES))
+}
+
+/// Tiles in the vector registers.
+const VECTORS: Pairs<V4> = Pairs {
+    name: "AVX-512 BF16",
+    tiles: TILES,
+    unit: 1,
+    whole: 1,
+    per_cycle: 1,
+    turns: false,
+    pack_along: pack::along,
+    pack_across: pack::across,
+    enter: || {},
+    leave: || {},
+    multiply_adds,
+};
+
+/// Tiles in registers of their own, of sixteen rows each. As many rows and columns as its tiles have in a cycle would be 1/16; the
+/// second cache delivers half of that.
+const SQUARES: Pairs<V4> = Pairs {
+    name: "AMX",
+    tiles: amx::TILES,
+    unit: amx::SIDE,
+    whole: 2 * amx::SIDE,
+    per_cycle: 8,
+    turns: true,
+    enter: amx::enter,
+    leave: amx::leave,
+    multiply_adds: amx::multiply_adds,
+    ..VECTORS
+};
 
 /// Sums of [`multiply_adds`] that do not wait for one another.
 const SUMS: usize = 12;

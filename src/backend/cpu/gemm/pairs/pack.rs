@@ -12,6 +12,9 @@ use super::super::transpose::transposed;
 /// Lanes of a vector of words.
 const LANES: usize = 16;
 
+/// Terms in a vector of words.
+const HALVES: usize = 2 * LANES;
+
 /// Elements that are read as terms.
 trait Term: Copy {
     fn half(self) -> bf16;
@@ -105,7 +108,7 @@ unsafe fn interleaved(halves: __m512i) -> __m512i {
     unsafe { _mm512_permutexvar_epi16(transmute::<[u16; 32], __m512i>(PLACES), halves) }
 }
 
-/// Terms lie along rows: copies `rows` by `columns` to rows of half as many words. Behind an odd column stands a zero.
+/// Terms lie along rows: copies `rows` by `columns` to rows of half as many words, in whole vectors, the rest of each last one zero.
 ///
 /// # Safety
 /// The matrix is valid for reads and `target`, of contiguous rows, for writes of that size, and they do not overlap; the processor
@@ -121,29 +124,78 @@ pub unsafe fn along(source: Stored, shape: [usize; 2], target: Matrix) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn along_of<T: Term>(matrix: Matrix<T>, [rows, columns]: [usize; 2], target: Matrix) {
-    const HALVES: usize = 2 * LANES;
-    for row in 0..rows {
-        let (source, words) = (matrix.skip_rows(row).first, target.skip_rows(row).first);
-        // SAFETY: as the caller promises; the mask writes whole words.
-        unsafe {
-            if matrix.column == 1 {
-                for column in (0..columns).step_by(HALVES) {
-                    let count = HALVES.min(columns - column);
-                    let place = words.add(column / 2).cast();
-                    let pairs = T::neighbours(source.add(column), count);
-                    _mm512_mask_storeu_epi32(place, first(count.div_ceil(2)), pairs);
+unsafe fn along_of<T: Term>(matrix: Matrix<T>, shape: [usize; 2], target: Matrix) {
+    let [rows, columns] = shape;
+    // SAFETY: every access is of elements within `rows` and `columns`, or of a whole vector of a packed row.
+    unsafe {
+        match (matrix.row, matrix.column) {
+            (_, 1) => {
+                for row in 0..rows {
+                    let (source, words) =
+                        (matrix.skip_rows(row).first, target.skip_rows(row).first);
+                    for column in (0..columns).step_by(HALVES) {
+                        let count = HALVES.min(columns - column);
+                        let pairs = T::neighbours(source.add(column), count);
+                        _mm512_storeu_si512(words.add(column / 2).cast(), pairs);
+                    }
                 }
-                continue;
             }
-            let halves: *mut bf16 = words.cast();
-            for column in 0..columns {
-                *halves.add(column) = (*source.add(column * matrix.column)).half();
-            }
-            if columns % 2 == 1 {
-                *halves.add(columns) = bf16::ZERO;
+            (1, _) => turn_along(matrix, shape, target),
+            _ => {
+                for row in 0..rows {
+                    let source = matrix.skip_rows(row).first;
+                    let halves: *mut bf16 = target.skip_rows(row).first.cast();
+                    for column in 0..columns {
+                        *halves.add(column) = (*source.add(column * matrix.column)).half();
+                    }
+                    for column in columns..columns.next_multiple_of(HALVES) {
+                        *halves.add(column) = bf16::ZERO;
+                    }
+                }
             }
         }
+    }
+}
+
+/// Where the terms of sums side by side are neighbours in memory: sixteen words of each of sixteen rows at a time.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn turn_along<T: Term>(matrix: Matrix<T>, [rows, columns]: [usize; 2], target: Matrix) {
+    for row in (0..rows).step_by(LANES) {
+        let count = LANES.min(rows - row);
+        for column in (0..columns).step_by(HALVES) {
+            let terms = HALVES.min(columns - column);
+            let corner = matrix.skip_rows(row).skip_columns(column);
+            let mut words = [_mm512_setzero_ps(); LANES];
+            for (word, pairs) in words[..terms.div_ceil(2)].iter_mut().enumerate() {
+                // SAFETY: the terms of `count` rows of the matrix.
+                *pairs = _mm512_castsi512_ps(unsafe {
+                    pair(corner.transposed(), terms, 2 * word, count)
+                });
+            }
+            let turned = transposed(words);
+            let target = target.skip_rows(row).skip_columns(column / 2);
+            for (line, pairs) in turned[..count].iter().enumerate() {
+                // SAFETY: a whole vector of a row of the target.
+                unsafe { _mm512_storeu_ps(target.skip_rows(line).first, *pairs) };
+            }
+        }
+    }
+}
+
+/// Words of the first `count` columns of contiguous rows: of `row` and of the next one, or of zeros behind the last of `rows`.
+///
+/// # Safety
+/// The elements are the matrix's.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+unsafe fn pair<T: Term>(matrix: Matrix<T>, rows: usize, row: usize, count: usize) -> __m512i {
+    let lower = matrix.skip_rows(row).first;
+    // SAFETY: the caller's.
+    unsafe {
+        if row + 1 < rows {
+            return T::joined(lower, matrix.skip_rows(row + 1).first, count);
+        }
+        _mm512_and_si512(T::joined(lower, lower, count), _mm512_set1_epi32(0xffff))
     }
 }
 
@@ -169,24 +221,15 @@ unsafe fn across_of<T: Term>(matrix: Matrix<T>, [rows, columns]: [usize; 2], tar
         match (matrix.row, matrix.column) {
             (_, 1) => {
                 for row in (0..rows).step_by(2) {
-                    let lower = matrix.skip_rows(row).first;
-                    let upper = matrix.skip_rows(row + 1).first;
                     let words = target.skip_rows(row / 2).first;
                     for column in (0..columns).step_by(LANES) {
                         let count = LANES.min(columns - column);
-                        let lower = lower.add(column);
-                        let pairs = match row + 1 < rows {
-                            true => T::joined(lower, upper.add(column), count),
-                            false => {
-                                let alone = T::joined(lower, lower, count);
-                                _mm512_and_si512(alone, _mm512_set1_epi32(0xffff))
-                            }
-                        };
+                        let pairs = pair(matrix.skip_columns(column), rows, row, count);
                         _mm512_storeu_si512(words.add(column).cast(), pairs);
                     }
                 }
             }
-            (1, _) => turn(matrix, [rows, columns], target),
+            (1, _) => turn_across(matrix, [rows, columns], target),
             _ => {
                 for row in (0..rows).step_by(2) {
                     let words: *mut u32 = target.skip_rows(row / 2).first.cast();
@@ -208,8 +251,7 @@ unsafe fn across_of<T: Term>(matrix: Matrix<T>, [rows, columns]: [usize; 2], tar
 
 /// Where terms are neighbours in memory: sixteen words of each of sixteen columns at a time.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn turn<T: Term>(matrix: Matrix<T>, [rows, columns]: [usize; 2], target: Matrix) {
-    const HALVES: usize = 2 * LANES;
+unsafe fn turn_across<T: Term>(matrix: Matrix<T>, [rows, columns]: [usize; 2], target: Matrix) {
     for row in (0..rows).step_by(HALVES) {
         let terms = HALVES.min(rows - row);
         for column in (0..columns).step_by(LANES) {
