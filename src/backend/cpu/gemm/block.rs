@@ -245,6 +245,9 @@ impl Block {
                     columns: count,
                     add,
                 };
+                // The sums below are read and written when their turn comes.
+                let below = product.c.skip_rows(rows.len());
+                below.prefetch([rows.len().min(self.rows - rows.end), count]);
                 let tile = words.tiles()[rows.len() - 1][vectors - 1];
                 // SAFETY: the operands are packed as the tile wants them, and the caller lets `c` be written.
                 unsafe {

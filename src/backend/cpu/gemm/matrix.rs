@@ -102,11 +102,11 @@ impl<T: Copy> Matrix<T> {
             (1, _) => (columns, rows, self.column),
             _ => return,
         };
-        let lines = length.div_ceil(Self::LINE);
-        let all = pieces * lines;
-        for line in all * part / parts..all * (part + 1) / parts {
-            let place = line / lines * stride + line % lines * Self::LINE;
-            fetch_near(self.first.wrapping_add(place).cast());
+        for piece in pieces * part / parts..pieces * (part + 1) / parts {
+            let first = self.first.wrapping_add(piece * stride);
+            for place in (0..length).step_by(Self::LINE) {
+                fetch_near(first.wrapping_add(place).cast());
+            }
         }
     }
 
