@@ -44,10 +44,17 @@ impl Plan {
     /// Whether both factors of a product hold bf16, or are rounded to it as they are read.
     pub fn reads_halves(&self, gemm: &kernel::Gemm) -> bool {
         let factors = [gemm.a.0, gemm.b.0].into_iter().zip(gemm.rounds);
-        let half = |buffer: BufferId| self.buffers[buffer].element == Element::Bf16;
-        factors
-            .into_iter()
-            .all(|(buffer, rounds)| rounds || half(buffer))
+        (factors.into_iter()).all(|(buffer, rounds)| rounds || self.holds_halves(buffer))
+    }
+
+    /// Whether queries, keys and values hold bf16: then weights and gradients are rounded to it before they are multiplied.
+    pub fn attends_halves(&self, attention: &kernel::Attention) -> bool {
+        let operands = [attention.q.0, attention.k.0, attention.v.0];
+        operands.into_iter().all(|buffer| self.holds_halves(buffer))
+    }
+
+    fn holds_halves(&self, buffer: BufferId) -> bool {
+        self.buffers[buffer].element == Element::Bf16
     }
 }
 

@@ -13,7 +13,7 @@ use std::{iter::Sum, ops::Add};
 pub struct Work {
     /// Floating-point operations of matrix products and attention, a multiply-add as two.
     pub flops: u64,
-    /// Of these, the operations of products that read nothing but bf16.
+    /// Of these, the operations of products that read nothing but bf16, those of attention included.
     pub halves: u64,
     /// Operations on single elements, each in multiples of what an addition takes: [`RowOp::weight`].
     pub pointwise: u64,
@@ -90,6 +90,10 @@ impl Scheduled {
         };
         let halves = match &self.kernel {
             Kernel::Gemm(gemm) if plan.reads_halves(gemm) => self.flops,
+            Kernel::Attention(attention) if plan.attends_halves(attention) => self.flops,
+            Kernel::AttentionBackward(backward) if plan.attends_halves(&backward.forward) => {
+                self.flops
+            }
             _ => 0,
         };
         Work {

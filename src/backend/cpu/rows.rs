@@ -7,7 +7,7 @@ use super::tile::tasks::{GRAIN, tasks};
 use super::tile::{Body, Frame, Program};
 use super::{Launch, Memory, Run};
 use crate::ir::program::ValueId;
-use crate::plan::kernel::Rows;
+use crate::plan::kernel::{Operand, Rows};
 use crate::plan::{Access, BufferId, Plan};
 
 /// A row program, ready to run.
@@ -22,16 +22,27 @@ pub struct CompiledRows {
 
 /// Prepares a row program that runs whole.
 pub fn prepare(rows: &Rows, plan: &Plan) -> CompiledRows {
-    CompiledRows::new(rows, plan, false)
+    CompiledRows::new(rows, plan, false, None)
 }
 
-/// Prepares a row program over a matrix, of one grid axis and one row axis, that runs in blocks of it.
-pub fn prepare_blocks(rows: &Rows, plan: &Plan) -> CompiledRows {
-    CompiledRows::new(rows, plan, true)
+/// Prepares a row program over a matrix, of one grid axis and one row axis, that runs in blocks of it. With `aside`, its operand of
+/// that buffer is read where [`CompiledRows::run_block`] is told that it lies, in rows so far apart.
+pub fn prepare_blocks(rows: &Rows, plan: &Plan, aside: Option<(BufferId, usize)>) -> CompiledRows {
+    let Some((buffer, row)) = aside else {
+        return CompiledRows::new(rows, plan, true, None);
+    };
+    let mut rows = rows.clone();
+    for operand in &mut rows.operands {
+        match operand {
+            Operand::Memory(of, access) if *of == buffer => access.strides[0] = row,
+            _ => {}
+        }
+    }
+    CompiledRows::new(&rows, plan, true, Some(buffer))
 }
 
 impl CompiledRows {
-    fn new(rows: &Rows, plan: &Plan, blocks: bool) -> CompiledRows {
+    fn new(rows: &Rows, plan: &Plan, blocks: bool, aside: Option<BufferId>) -> CompiledRows {
         let stores: Vec<(ValueId, BufferId, &Access)> = (rows.stores.iter())
             .map(|store| (store.value, store.buffer, &store.access))
             .collect();
@@ -40,6 +51,7 @@ impl CompiledRows {
             code: &rows.code,
             stores: &stores,
             kept: &[],
+            aside,
             row: rows.row.iter().product(),
             keeps_rows: keeps_rows(rows),
         };
@@ -50,10 +62,10 @@ impl CompiledRows {
             false => &[outer, &flat],
         };
         let axes = Axes::merged(groups, &body.accesses());
-        let mut nest = if body.keeps_rows {
-            whole_rows(&axes, body.tile_budget())
-        } else {
-            pointwise(&axes, body.tile_budget())
+        let mut nest = match (body.keeps_rows, blocks) {
+            (true, _) => whole_rows(&axes, body.tile_budget()),
+            (false, false) => pointwise(&axes, body.tile_budget()),
+            (false, true) => blockwise(&axes, body.tile_budget()),
         };
         nest.cut = blocks && !body.keeps_rows;
         CompiledRows {
@@ -179,6 +191,24 @@ fn whole_rows(axes: &Axes, budget: usize) -> Nest {
     );
     Nest {
         dims: axes.dims.clone(),
+        tile,
+        row,
+        cut: false,
+    }
+}
+
+/// Boxes of a matrix of which a block may have few columns: narrow, so that a box of such a block still has many elements.
+fn blockwise(axes: &Axes, budget: usize) -> Nest {
+    /// Columns that a block seldom has fewer of.
+    const NARROW: usize = 128;
+    let dims = axes.dims.clone();
+    let mut tile = vec![1; dims.len()];
+    let row = dims.len().saturating_sub(1);
+    fill(&dims, &mut tile, row..dims.len(), NARROW);
+    let room = budget / tile.last().unwrap_or(&1);
+    fill(&dims, &mut tile, (0..row).rev(), room);
+    Nest {
+        dims,
         tile,
         row,
         cut: false,

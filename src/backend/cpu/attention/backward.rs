@@ -10,7 +10,7 @@ use crate::backend::cpu::gemm::isa::{Isa, Make};
 use crate::backend::cpu::gemm::matrix::Matrix;
 use crate::backend::cpu::gemm::scratch;
 use crate::backend::cpu::gemm::stored::{Stored, Tensor};
-use crate::backend::cpu::gemm::tile::{Product, multiply};
+use crate::backend::cpu::gemm::tile::Product;
 use crate::backend::cpu::{Launch, Memory, Run};
 use crate::plan::Plan;
 use crate::plan::kernel::{Attention, AttentionBackward};
@@ -25,18 +25,11 @@ impl Make for Prepare<'_> {
 
     fn make<S: Isa>(self, simd: S) -> Box<dyn Run> {
         let heads = Heads::new(simd, &self.backward.forward, self.plan);
-        Box::new(Backward {
-            tasks: Tasks::new(self.backward, heads.key_stride),
-            out_gradient: Tensor::new(&self.backward.out_gradient, self.plan),
-            q_gradient: Tensor::new(&self.backward.q_gradient, self.plan),
-            k_gradient: Tensor::new(&self.backward.k_gradient, self.plan),
-            v_gradient: Tensor::new(&self.backward.v_gradient, self.plan),
-            heads,
-        })
+        Box::new(Backward::new(heads, self.backward, self.plan))
     }
 }
 
-struct Backward<S> {
+pub struct Backward<S: 'static> {
     heads: Heads<S>,
     tasks: Tasks,
     out_gradient: Tensor,
@@ -93,9 +86,33 @@ struct Space {
     weights: Matrix,
     score_gradient: Matrix,
     factors: Matrix,
+    /// As they are multiplied, where that is not as they are computed.
+    packed: Packed,
+}
+
+struct Packed {
+    q_across: Matrix,
+    out_gradient: Matrix,
+    out_gradient_across: Matrix,
+    /// Transposed.
+    weights: Matrix,
+    score_gradient: Matrix,
+    /// Transposed.
+    score_gradient_down: Matrix,
 }
 
 impl<S: Isa> Backward<S> {
+    pub fn new(heads: Heads<S>, backward: &AttentionBackward, plan: &Plan) -> Self {
+        Backward {
+            tasks: Tasks::new(backward, heads.key_stride),
+            out_gradient: Tensor::new(&backward.out_gradient, plan),
+            q_gradient: Tensor::new(&backward.q_gradient, plan),
+            k_gradient: Tensor::new(&backward.k_gradient, plan),
+            v_gradient: Tensor::new(&backward.v_gradient, plan),
+            heads,
+        }
+    }
+
     fn gradients<'a>(
         &self,
         memory: &Memory,
@@ -114,7 +131,7 @@ impl<S: Isa> Backward<S> {
 
     fn differentiate(&self, gradients: &Gradients, next: Option<&Gradients>, space: &Space) {
         let heads = &self.heads;
-        let simd = heads.simd;
+        let (simd, words) = (heads.simd, heads.words);
         let Attention {
             queries,
             keys,
@@ -126,16 +143,11 @@ impl<S: Isa> Backward<S> {
         let unit = &gradients.unit;
         // SAFETY: the matrices of the unit are those of the plan, the parts of scratch as large as what is put there.
         unsafe {
-            simd.compiled(
-                #[inline(always)]
-                || {
-                    let (k, v) = (unit.k, unit.v.transposed());
-                    k.pack(simd, [keys, width], space.k, false);
-                    k.transposed()
-                        .pack(simd, [width, keys], space.k_across, false);
-                    v.pack(simd, [value_width, keys], space.v_across, false);
-                },
-            );
+            words.enter();
+            let (k, v) = (unit.k, unit.v.transposed());
+            words.pack_right(simd, k, [keys, width], space.k, false);
+            words.pack_right(simd, k.transposed(), [width, keys], space.k_across, false);
+            words.pack_right(simd, v, [value_width, keys], space.v_across, false);
             for first in (0..queries).step_by(heads.block) {
                 let rows = heads.block.min(queries - first);
                 let ahead = next.filter(|_| first == 0);
@@ -151,7 +163,7 @@ impl<S: Isa> Backward<S> {
                     next.unit.out.prefetch([queries, value_width]);
                     next.out.prefetch([queries, value_width]);
                 }
-                self.products(rows, first > 0, space);
+                self.products(q, rows, first > 0, space);
                 simd.compiled(
                     #[inline(always)]
                     || {
@@ -168,6 +180,7 @@ impl<S: Isa> Backward<S> {
                     v.unpack(simd, [keys, value_width], space.v_gradient, |_| 1.0);
                 },
             );
+            words.leave();
         }
     }
 
@@ -186,14 +199,6 @@ impl<S: Isa> Backward<S> {
         } = heads.attention;
         let unit = &gradients.unit;
         let shape = [rows, value_width];
-        let product = Product {
-            k: value_width,
-            a: space.out_gradient,
-            b: space.v_across,
-            c: space.score_gradient,
-            columns: padded::<S>(keys),
-            add: false,
-        };
         // SAFETY: every row is one of the block's, every query one of the unit's.
         unsafe {
             simd.compiled(
@@ -205,7 +210,16 @@ impl<S: Isa> Backward<S> {
                     gradient.pack(simd, shape, space.out_gradient, false);
                 },
             );
-            multiply(simd, rows, &product);
+            let packed = space.packed.out_gradient;
+            let product = Product {
+                k: value_width,
+                a: heads.words.left(simd, space.out_gradient, shape, packed),
+                b: space.v_across,
+                c: space.score_gradient,
+                columns: padded::<S>(keys),
+                add: false,
+            };
+            heads.words.multiply(simd, rows, &product);
             simd.compiled(
                 #[inline(always)]
                 || {
@@ -238,42 +252,53 @@ impl<S: Isa> Backward<S> {
     ///
     /// # Safety
     /// The space holds them.
-    unsafe fn products(&self, rows: usize, add: bool, space: &Space) {
+    unsafe fn products(&self, q: Stored, rows: usize, add: bool, space: &Space) {
         let heads = &self.heads;
+        let (simd, words) = (heads.simd, heads.words);
         let Attention {
             keys,
             width,
             value_width,
             ..
         } = heads.attention;
-        let v_gradient = Product {
-            k: rows,
-            a: space.weights.transposed(),
-            b: space.out_gradient,
-            c: space.v_gradient,
-            columns: padded::<S>(value_width),
-            add,
-        };
-        let k_gradient = Product {
-            a: space.score_gradient.transposed(),
-            b: space.q,
-            c: space.k_gradient,
-            columns: padded::<S>(width),
-            ..v_gradient
-        };
-        let q_gradient = Product {
-            k: keys,
-            a: space.score_gradient,
-            b: space.k,
-            c: space.q_gradient,
-            add: false,
-            ..k_gradient
-        };
+        let Space {
+            weights,
+            score_gradient,
+            out_gradient,
+            packed,
+            ..
+        } = space;
+        let (gradient, down) = (Stored::F32(*out_gradient), [keys, rows]);
         // SAFETY: as the caller promises.
         unsafe {
-            multiply(heads.simd, keys, &v_gradient);
-            multiply(heads.simd, keys, &k_gradient);
-            multiply(heads.simd, rows, &q_gradient);
+            let across = packed.out_gradient_across;
+            let v_gradient = Product {
+                k: rows,
+                a: words.left(simd, weights.transposed(), down, packed.weights),
+                b: words.right(simd, gradient, *out_gradient, [rows, value_width], across),
+                c: space.v_gradient,
+                columns: padded::<S>(value_width),
+                add,
+            };
+            let turned = score_gradient.transposed();
+            let k_gradient = Product {
+                a: words.left(simd, turned, down, packed.score_gradient_down),
+                b: words.right(simd, q, space.q, [rows, width], packed.q_across),
+                c: space.k_gradient,
+                columns: padded::<S>(width),
+                ..v_gradient
+            };
+            let q_gradient = Product {
+                k: keys,
+                a: words.left(simd, *score_gradient, [rows, keys], packed.score_gradient),
+                b: space.k,
+                c: space.q_gradient,
+                add: false,
+                ..k_gradient
+            };
+            words.multiply(simd, keys, &v_gradient);
+            words.multiply(simd, keys, &k_gradient);
+            words.multiply(simd, rows, &q_gradient);
         }
     }
 
@@ -285,46 +310,63 @@ impl<S: Isa> Backward<S> {
             value_width,
             ..
         } = heads.attention;
-        let (across, deep, tall) = (heads.width_stride, heads.value_stride, heads.key_stride);
-        let shapes = [
-            (width, tall),
-            (value_width, tall),
-            (keys, across),
-            (keys, across),
-            (keys, deep),
-            (heads.block, across),
-            (heads.block, across),
-            (heads.block, deep),
-            (heads.block, deep),
-            (heads.block, tall),
-            (heads.block, tall),
-            (1, tall),
+        let (words, block) = (heads.words, heads.block);
+        let operands = [
+            words.right_shape(width, keys),
+            words.right_shape(value_width, keys),
+            words.right_shape(keys, width),
+            words.left_shape(block, width),
         ];
-        scratch::matrices(shapes, |parts| {
-            let [k_across, v_across, k, k_gradient, v_gradient, ..] = parts;
-            let [
-                ..,
-                q,
-                q_gradient,
-                out,
-                out_gradient,
-                weights,
-                score_gradient,
-                factors,
-            ] = parts;
-            work(&Space {
-                k_across,
-                v_across,
-                k,
-                k_gradient,
-                v_gradient,
-                q,
-                q_gradient,
-                out,
-                out_gradient,
-                weights,
-                score_gradient,
-                factors,
+        let floats = [
+            words.sums_shape(keys, width),
+            words.sums_shape(keys, value_width),
+            words.sums_shape(block, width),
+            words.sums_shape(block, value_width),
+            words.sums_shape(block, value_width),
+            words.sums_shape(block, keys),
+            words.sums_shape(block, keys),
+            (1, heads.key_stride),
+        ];
+        let packed = [
+            words.right_shape(block, width),
+            words.left_shape(block, value_width),
+            words.right_shape(block, value_width),
+            words.left_shape(keys, block),
+            words.left_shape(block, keys),
+            words.left_shape(keys, block),
+        ];
+        let packed = packed.map(|shape| words.spare(shape));
+        scratch::matrices(operands, |[k_across, v_across, k, q]| {
+            scratch::matrices(packed, |packed| {
+                let [q_across, out_gradient, out_gradient_across, ..] = packed;
+                let [.., weights, score_gradient, score_gradient_down] = packed;
+                let packed = Packed {
+                    q_across,
+                    out_gradient,
+                    out_gradient_across,
+                    weights,
+                    score_gradient,
+                    score_gradient_down,
+                };
+                scratch::matrices(floats, |floats| {
+                    let [k_gradient, v_gradient, q_gradient, out, ..] = floats;
+                    let [.., out_gradient, weights, score_gradient, factors] = floats;
+                    work(&Space {
+                        k_across,
+                        v_across,
+                        k,
+                        k_gradient,
+                        v_gradient,
+                        q,
+                        q_gradient,
+                        out,
+                        out_gradient,
+                        weights,
+                        score_gradient,
+                        factors,
+                        packed,
+                    });
+                });
             });
         });
     }

@@ -9,7 +9,7 @@ use crate::backend::cpu::gemm::isa::{Isa, Make};
 use crate::backend::cpu::gemm::matrix::Matrix;
 use crate::backend::cpu::gemm::scratch;
 use crate::backend::cpu::gemm::stored::Stored;
-use crate::backend::cpu::gemm::tile::{Product, multiply};
+use crate::backend::cpu::gemm::tile::Product;
 use crate::backend::cpu::{Launch, Memory, Run};
 use crate::plan::Plan;
 use crate::plan::kernel::Attention;
@@ -27,7 +27,7 @@ impl Make for Prepare<'_> {
     }
 }
 
-struct Forward<S>(Heads<S>);
+pub struct Forward<S: 'static>(pub Heads<S>);
 
 /// Tasks the units are dealt out to: enough for many threads, each with some units in a row where there are many.
 const TASKS: usize = 128;
@@ -62,6 +62,8 @@ struct Space {
     v: Matrix,
     q: Matrix,
     weights: Matrix,
+    /// As they are multiplied, where that is not as they are computed.
+    packed_weights: Matrix,
     out: Matrix,
     /// Rows: factors of dropout, maxima of scores, sums of weights.
     factors: Matrix,
@@ -78,18 +80,12 @@ impl<S: Isa> Heads<S> {
             value_width,
             ..
         } = self.attention;
-        let (simd, block) = (self.simd, self.block);
+        let (simd, words, block) = (self.simd, self.words, self.block);
         // SAFETY: the matrices of the unit are those of the plan, the parts of scratch as large as what is put there.
         unsafe {
-            simd.compiled(
-                #[inline(always)]
-                || {
-                    unit.k
-                        .transposed()
-                        .pack(simd, [width, keys], space.k, false);
-                    unit.v.pack(simd, [keys, value_width], space.v, false);
-                },
-            );
+            words.enter();
+            words.pack_right(simd, unit.k.transposed(), [width, keys], space.k, false);
+            words.pack_right(simd, unit.v, [keys, value_width], space.v, false);
             for first in (0..queries).step_by(block) {
                 let rows = block.min(queries - first);
                 let q = unit.q.skip_rows(first);
@@ -102,15 +98,16 @@ impl<S: Isa> Heads<S> {
                 if let Some(next) = next.filter(|_| first == 0) {
                     next.v.prefetch([keys, value_width]);
                 }
+                let weights = words.left(simd, space.weights, [rows, keys], space.packed_weights);
                 let product = Product {
                     k: keys,
-                    a: space.weights,
+                    a: weights,
                     b: space.v,
                     c: space.out,
                     columns: padded::<S>(value_width),
                     add: false,
                 };
-                multiply(simd, rows, &product);
+                words.multiply(simd, rows, &product);
                 simd.compiled(
                     #[inline(always)]
                     || {
@@ -126,6 +123,7 @@ impl<S: Isa> Heads<S> {
                     },
                 );
             }
+            words.leave();
         }
     }
 
@@ -151,11 +149,9 @@ impl<S: Isa> Heads<S> {
         };
         // SAFETY: as the caller promises.
         unsafe {
-            self.simd.compiled(
-                #[inline(always)]
-                || queries.pack(self.simd, [rows, self.attention.width], q, false),
-            );
-            multiply(self.simd, rows, &product);
+            let shape = [rows, self.attention.width];
+            self.words.pack_left(self.simd, queries, shape, q, false);
+            self.words.multiply(self.simd, rows, &product);
         }
     }
 
@@ -204,24 +200,32 @@ impl<S: Isa> Heads<S> {
     }
 
     fn with_space(&self, work: impl FnOnce(&Space)) {
-        let Attention { keys, width, .. } = self.attention;
-        let block = self.block;
+        let Attention {
+            keys,
+            width,
+            value_width,
+            ..
+        } = self.attention;
+        let (words, block) = (self.words, self.block);
         let shapes = [
-            (width, self.key_stride),
-            (keys, self.value_stride),
-            (block, self.width_stride),
-            (block, self.key_stride),
-            (block, self.value_stride),
+            words.right_shape(width, keys),
+            words.right_shape(keys, value_width),
+            words.left_shape(block, width),
+            words.sums_shape(block, keys),
+            words.spare(words.left_shape(block, keys)),
+            words.sums_shape(block, value_width),
             (1, self.key_stride),
             (1, block),
             (1, block),
         ];
-        scratch::matrices(shapes, |[k, v, q, weights, out, factors, maxima, sums]| {
+        scratch::matrices(shapes, |parts| {
+            let [k, v, q, weights, packed_weights, out, factors, maxima, sums] = parts;
             work(&Space {
                 k,
                 v,
                 q,
                 weights,
+                packed_weights,
                 out,
                 factors,
                 maxima,

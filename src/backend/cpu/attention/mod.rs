@@ -11,8 +11,10 @@ mod tests;
 mod unit;
 
 use super::gemm::isa::{Isa, Level};
+use super::gemm::near::row_stride;
 use super::gemm::scratch;
 use super::gemm::stored::Tensor;
+use super::gemm::words::Words;
 use super::{Memory, Run};
 use crate::plan::Plan;
 use crate::plan::kernel::{Attention, AttentionBackward};
@@ -33,8 +35,9 @@ pub fn prepare_backward(backward: &AttentionBackward, plan: &Plan) -> Box<dyn Ru
 const SCORES: usize = 8192;
 
 /// What the forward and the backward pass decide alike.
-struct Heads<S> {
+struct Heads<S: 'static> {
     simd: S,
+    words: Words<S>,
     attention: Attention,
     q: Tensor,
     k: Tensor,
@@ -42,10 +45,8 @@ struct Heads<S> {
     out: Tensor,
     /// Indices of the batch axes.
     units: usize,
-    /// Distance of scratch rows as long as the keys, the width and the value width.
+    /// Distance of scratch rows as long as the keys.
     key_stride: usize,
-    width_stride: usize,
-    value_stride: usize,
     /// Queries whose scores are computed at a time.
     block: usize,
     biases: Vec<Bias>,
@@ -54,15 +55,20 @@ struct Heads<S> {
 
 impl<S: Isa> Heads<S> {
     fn new(simd: S, attention: &Attention, plan: &Plan) -> Self {
+        let words = Words::new(simd, plan.attends_halves(attention));
+        Heads::multiplied(simd, words, attention, plan)
+    }
+
+    /// Whose products are computed of these words.
+    fn multiplied(simd: S, words: Words<S>, attention: &Attention, plan: &Plan) -> Self {
         let key_stride = row_stride::<S>(attention.keys);
-        let rows = S::TILES.len();
+        let rows = words.tiles().len();
         let block = (SCORES / key_stride.max(1) / rows).max(1) * rows;
         Heads {
             simd,
+            words,
             units: attention.batch.iter().product(),
             key_stride,
-            width_stride: row_stride::<S>(attention.width),
-            value_stride: row_stride::<S>(attention.value_width),
             block: block.min(attention.queries),
             biases: attention
                 .biases
@@ -97,12 +103,6 @@ impl<S: Isa> Heads<S> {
             work(&rows);
         });
     }
-}
-
-/// Whole vectors for `columns` numbers, and not a distance at which the rows of a tile fall on the same few lines of a cache.
-fn row_stride<S: Isa>(columns: usize) -> usize {
-    let whole = columns.next_multiple_of(S::F32_LANES);
-    whole + if whole % 256 == 0 { S::F32_LANES } else { 0 }
 }
 
 /// Whole vectors that hold `columns` numbers.

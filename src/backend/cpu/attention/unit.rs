@@ -20,7 +20,7 @@ pub struct Unit<'a> {
 }
 
 impl<'a> Unit<'a> {
-    pub fn new<S>(
+    pub fn new<S: 'static>(
         heads: &'a Heads<S>,
         memory: &Memory,
         launch: &Launch,

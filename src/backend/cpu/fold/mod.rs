@@ -79,6 +79,7 @@ pub fn prepare(fold: &Fold, plan: &Plan) -> CompiledFold {
         code: &fold.code,
         stores: &[],
         kept: &values,
+        aside: None,
         row: 1,
         keeps_rows: false,
     };

@@ -2,17 +2,13 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
-
-use super::cut::{DEPTH, TileShape, units};
-use super::isa::{Isa, Pairs};
+use super::cut::units;
+use super::isa::Isa;
 use super::matrix::Matrix;
 use super::scratch;
 use super::stored::Stored;
-use super::tile::{Product, TileFn};
-
-/// Distance of the packed rows of `a`: not one at which they fall on the same few lines of a cache.
-const ROW: usize = DEPTH + 16;
+use super::tile::Product;
+use super::words::{Words, tile_columns};
 
 /// `c (+)= a·b` of any strides, or a part of it.
 #[derive(Debug, Clone, Copy)]
@@ -33,53 +29,6 @@ pub struct Block {
     pub add: bool,
 }
 
-/// What the packed words of 32 bits hold: an f32, or two terms in bf16.
-#[derive(Clone, Copy)]
-pub struct Words<S: 'static> {
-    pairs: Option<Pairs<S>>,
-}
-
-impl<S: Isa> Words<S> {
-    /// Pairs where both operands hold no more than bf16, `halves`, and the processor multiplies these.
-    pub fn new(simd: S, halves: bool) -> Self {
-        Words::of(simd.pairs().filter(|_| halves))
-    }
-
-    /// `None`: of f32.
-    pub fn of(pairs: Option<Pairs<S>>) -> Self {
-        Words { pairs }
-    }
-
-    /// Terms of a sum in one word.
-    fn terms(self) -> usize {
-        if self.pairs.is_some() { 2 } else { 1 }
-    }
-
-    fn tiles(self) -> &'static [[TileFn<S>; 2]] {
-        self.pairs.map_or(S::TILES, |pairs| pairs.tiles)
-    }
-
-    /// See [`Pairs::unit`].
-    fn unit(self) -> usize {
-        self.pairs.map_or(1, |pairs| pairs.unit)
-    }
-
-    /// The rows of one of the panels of a block.
-    fn rows(self, rows: usize, panels: usize, panel: usize) -> Range<usize> {
-        let whole = self.pairs.map_or(1, |pairs| pairs.whole);
-        units(rows, whole, panels, panel)
-    }
-
-    /// How products are to be cut.
-    pub fn shape(self) -> TileShape {
-        TileShape {
-            rows: self.tiles().len(),
-            columns: tile_columns::<S>(),
-            per_cycle: self.pairs.map_or(1, |pairs| pairs.per_cycle),
-        }
-    }
-}
-
 impl Block {
     /// Computes the block, and calls `finished` with each range of columns as soon as all of its sums are there.
     ///
@@ -96,7 +45,7 @@ impl Block {
             unsafe { self.clear() };
         }
         let all = self.k.div_ceil(words.terms());
-        let depths = all.div_ceil(DEPTH);
+        let depths = words.depths(self.k);
         let unit = words.unit();
         let deepest = all.div_ceil(unit).div_ceil(depths.max(1)) * unit;
         let panels = self.rows.div_ceil(words.tiles().len());
@@ -136,13 +85,13 @@ impl Block {
         if self.down(words) {
             panels * depth * PANEL
         } else {
-            self.rows * ROW
+            self.rows * words.row()
         }
     }
 
     /// Whether the columns of `a` are contiguous: then it is packed panel by panel, without turning it.
     fn down<S: Isa>(&self, words: Words<S>) -> bool {
-        self.a.runs_down() && !words.pairs.is_some_and(|pairs| pairs.turns)
+        self.a.runs_down() && !words.turns()
     }
 
     unsafe fn pack_rows<S: Isa>(
@@ -155,31 +104,18 @@ impl Block {
     ) {
         let a = self.a.skip_columns(terms.start);
         let depth = terms.len().div_ceil(words.terms());
-        simd.compiled(
-            #[inline(always)]
+        if !self.down(words) {
+            let (to, shape) = (Matrix::rows(to, words.row()), [self.rows, terms.len()]);
             // SAFETY: as the caller promises.
-            || unsafe {
-                if self.down(words) {
-                    for panel in 0..panels {
-                        let rows = words.rows(self.rows, panels, panel);
-                        let from = a.skip_rows(rows.start).transposed();
-                        let to = Matrix::rows(to.wrapping_add(panel * depth * PANEL), PANEL);
-                        let shape = [terms.len(), rows.len()];
-                        match words.pairs {
-                            Some(pairs) => (pairs.pack_across)(from, shape, to),
-                            None => from.pack(simd, shape, to, self.rounds[0]),
-                        }
-                    }
-                } else {
-                    let to = Matrix::rows(to, ROW);
-                    let shape = [self.rows, terms.len()];
-                    match words.pairs {
-                        Some(pairs) => (pairs.pack_along)(a, shape, to),
-                        None => a.pack(simd, shape, to, self.rounds[0]),
-                    }
-                }
-            },
-        );
+            return unsafe { words.pack_left(simd, a, shape, to, self.rounds[0]) };
+        }
+        for panel in 0..panels {
+            let rows = words.rows(self.rows, panels, panel);
+            let from = a.skip_rows(rows.start).transposed();
+            let to = Matrix::rows(to.wrapping_add(panel * depth * PANEL), PANEL);
+            // SAFETY: as the caller promises.
+            unsafe { words.pack_down(simd, from, [terms.len(), rows.len()], to, self.rounds[0]) };
+        }
     }
 
     /// The packed rows of a panel.
@@ -194,7 +130,7 @@ impl Block {
         if self.down(words) {
             Matrix::rows(packed.wrapping_add(panel * depth * PANEL), PANEL).transposed()
         } else {
-            Matrix::rows(packed.wrapping_add(rows.start * ROW), ROW)
+            Matrix::rows(packed.wrapping_add(rows.start * words.row()), words.row())
         }
     }
 
@@ -211,8 +147,7 @@ impl Block {
         space: &Space,
     ) {
         let width = tile_columns::<S>();
-        let full = terms.len().div_ceil(words.terms());
-        let depth = full.next_multiple_of(words.unit());
+        let depth = words.count(terms.len());
         let b = self.b.skip_rows(terms.start);
         let before = if self.aside { columns.start } else { 0 };
         for first in columns.clone().step_by(width) {
@@ -220,20 +155,10 @@ impl Block {
             let vectors = count.div_ceil(S::F32_LANES);
             let next = first + width;
             let coming = [terms.len(), width.min(self.columns.saturating_sub(next))];
-            simd.compiled(
-                #[inline(always)]
-                // SAFETY: as the caller promises.
-                || unsafe {
-                    let (b, shape) = (b.skip_columns(first), [terms.len(), count]);
-                    match words.pairs {
-                        Some(pairs) => (pairs.pack_across)(b, shape, space.b),
-                        None => b.pack(simd, shape, space.b, self.rounds[1]),
-                    }
-                    let rest = space.b.skip_rows(full).first;
-                    rest.write_bytes(0, (depth - full) * space.b.row);
-                },
-            );
-            words.pairs.inspect(|pairs| (pairs.enter)());
+            let (right, shape) = (b.skip_columns(first), [terms.len(), count]);
+            // SAFETY: as the caller promises.
+            unsafe { words.pack_right(simd, right, shape, space.b, self.rounds[1]) };
+            words.enter();
             for panel in 0..panels {
                 let rows = words.rows(self.rows, panels, panel);
                 b.skip_columns(next).prefetch_part(coming, panel, panels);
@@ -264,7 +189,7 @@ impl Block {
                     }
                 }
             }
-            words.pairs.inspect(|pairs| (pairs.leave)());
+            words.leave();
         }
     }
 
@@ -286,11 +211,6 @@ struct Space {
     b: Matrix,
     /// Of one tile, where the columns of `c` are not contiguous.
     c: Matrix,
-}
-
-/// Columns of the widest tile.
-fn tile_columns<S: Simd>() -> usize {
-    2 * S::F32_LANES
 }
 
 /// Brings a tile to where it belongs, element by element.

@@ -9,6 +9,8 @@ pub struct TileShape {
     pub columns: usize,
     /// See [`super::isa::Pairs::per_cycle`].
     pub per_cycle: usize,
+    /// Most rows of a block: `a` as packed takes a little more than half of the second cache.
+    pub most_rows: usize,
 }
 
 /// What is multiplied, and under which conditions.
@@ -25,11 +27,11 @@ pub struct Problem {
     pub epilogue: bool,
 }
 
-/// Terms of a sum that are packed together: a panel of `b` of this depth fills about two thirds of the first cache.
+/// Words of a sum that are packed together: a panel of `b` of this depth fills about two thirds of the first cache.
 pub const DEPTH: usize = 256;
 
-/// Most rows of a block: `a` packed to [`DEPTH`] takes a little more than half of the second cache.
-const MOST_ROWS: usize = 576;
+/// [`TileShape::most_rows`] for a second cache of 1 MiB.
+pub const MOST_ROWS: usize = 576;
 
 /// Elements of `c` that stay in the second cache until the epilogue reads them.
 const FINISHED: usize = 96 * 1024;
@@ -63,8 +65,8 @@ impl Problem {
         let row_tiles = self.m.div_ceil(tile.rows).max(1);
         let column_tiles = self.n.div_ceil(tile.columns).max(1);
         let most_rows = match self.whole_rows {
-            true => (FINISHED_ROWS / self.n.max(1)).clamp(4 * tile.rows, MOST_ROWS),
-            false => MOST_ROWS,
+            true => (FINISHED_ROWS / self.n.max(1)).clamp(4 * tile.rows, tile.most_rows),
+            false => tile.most_rows,
         };
         let fewest = self.m.div_ceil(most_rows).max(1);
         let most_columns = if self.whole_rows { 1 } else { column_tiles };

@@ -60,10 +60,14 @@ pub struct Pairs<S: 'static> {
     pub tiles: &'static [[TileFn<S>; 2]],
     /// A tile sums a multiple of so many words, the rest of them zero.
     pub unit: usize,
+    /// See [`super::cut::DEPTH`].
+    pub depth: usize,
     /// Rows that panels have a multiple of, but for the last one.
     pub whole: usize,
     /// Vectors of words that are multiplied in the time in which two of f32 are.
     pub per_cycle: usize,
+    /// See [`super::cut::TileShape::most_rows`].
+    pub most_rows: usize,
     /// The left operand always lies in rows of words.
     pub turns: bool,
     /// Packs a matrix whose terms lie along rows.

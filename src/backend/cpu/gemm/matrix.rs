@@ -211,6 +211,36 @@ impl Matrix {
     }
 }
 
+impl Matrix {
+    /// Copies `rows` by `columns` from contiguous rows to contiguous rows, or adds them to these.
+    ///
+    /// # Safety
+    /// Both are valid for that, and do not overlap.
+    pub unsafe fn bring<S: Isa>(
+        self,
+        simd: S,
+        [rows, columns]: [usize; 2],
+        source: Matrix,
+        add: bool,
+    ) {
+        simd.compiled(
+            #[inline(always)]
+            || {
+                for row in 0..rows {
+                    let (from, to) = (source.skip_rows(row).first, self.skip_rows(row).first);
+                    for column in 0..columns {
+                        // SAFETY: an element of the row on both sides.
+                        unsafe {
+                            let sum = *from.add(column);
+                            *to.add(column) = if add { *to.add(column) + sum } else { sum };
+                        }
+                    }
+                }
+            },
+        );
+    }
+}
+
 /// Asks for a cache line; never faults.
 #[inline(always)]
 fn fetch(place: *const f32) {

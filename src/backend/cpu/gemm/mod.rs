@@ -5,8 +5,9 @@ mod cut;
 pub(super) mod isa;
 mod load;
 pub(super) mod matrix;
+pub(super) mod near;
 #[cfg(target_arch = "x86_64")]
-mod pairs;
+pub(super) mod pairs;
 pub(super) mod scratch;
 pub(super) mod stored;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub(super) mod testbed;
 mod tests;
 pub(super) mod tile;
 mod transpose;
+pub(super) mod words;
 
 use std::ops::Range;
 
@@ -22,13 +24,14 @@ use rayon::prelude::*;
 
 use super::rows::{self, CompiledRows};
 use super::{Launch, Memory, Run};
-use crate::plan::kernel::Gemm;
+use crate::plan::kernel::{Gemm, Rows};
 use crate::plan::{Place, Plan};
-use block::{Block, Words};
+use block::Block;
 use cut::{Problem, piece, units};
 use isa::{Isa, Level, Make};
 use matrix::{Index, Matrix};
 use stored::{Stored, Tensor};
+use words::Words;
 
 /// The kernel `gemm` of `plan`, ready to run.
 pub fn prepare(gemm: &Gemm, plan: &Plan) -> Box<dyn Run> {
@@ -55,24 +58,39 @@ struct PreparedGemm<S: 'static> {
     gemm: Gemm,
     a: Tensor,
     b: Tensor,
-    /// The product is in nobody's memory but this kernel's.
-    aside: bool,
+    /// Where the product is in nobody's memory but this kernel's: from one row of it to the next.
+    aside: Option<usize>,
     epilogue: Option<CompiledRows>,
 }
 
 impl<S: Isa> PreparedGemm<S> {
     fn new(simd: S, words: Words<S>, gemm: &Gemm, plan: &Plan) -> Self {
-        let epilogue = gemm.epilogue.as_ref();
+        let (c, epilogue) = (gemm.c.0, gemm.epilogue.as_ref());
+        // What the epilogue stores over the product in memory is all that the memory is for.
+        let replaces = |e: &Rows| e.stores.iter().any(|s| s.buffer == c && s.value != 0);
+        let aside = matches!(plan.buffers[c].place, Place::Aside)
+            || !gemm.accumulate && epilogue.is_some_and(replaces);
+        let aside = aside.then(|| apart(gemm.n));
+        let lies = aside.map(|row| (c, row));
         PreparedGemm {
             simd,
             words,
-            epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, plan)),
+            epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, plan, lies)),
             a: Tensor::new(&gemm.a, plan),
             b: Tensor::new(&gemm.b, plan),
-            aside: matches!(plan.buffers[gemm.c.0].place, Place::Aside),
+            aside,
             gemm: gemm.clone(),
         }
     }
+}
+
+/// Numbers in a line of a cache.
+const LINE: usize = 16;
+
+/// A distance of rows of `n` numbers at which the same column of many rows falls on lines of a cache that are not the same few: an
+/// odd number of lines.
+fn apart(n: usize) -> usize {
+    (n.div_ceil(LINE) | 1) * LINE
 }
 
 impl<S: Isa> Run for PreparedGemm<S> {
@@ -90,14 +108,19 @@ impl<S: Isa> Run for PreparedGemm<S> {
         let tile = self.words.shape();
         let cut = problem.cut(tile, rayon::current_num_threads());
         let area = gemm.m * gemm.n;
+        let row = self.aside.unwrap_or(gemm.n);
         // The first part of every sum goes to `c` itself, wherever that lies.
         let split = cut.parts > 1;
         let sizes = [
-            if self.aside && split { area } else { 0 },
+            if split {
+                self.aside.map_or(0, |row| gemm.m * row)
+            } else {
+                0
+            },
             (cut.parts - 1) * count * area,
         ];
-        scratch::parts(sizes, |parts| {
-            let [whole, others] = parts.map(|first| Matrix::rows(first, gemm.n));
+        scratch::parts(sizes, |[whole, others]| {
+            let (whole, others) = (Matrix::rows(whole, row), Matrix::rows(others, gemm.n));
             let tasks = count * cut.parts * cut.rows * cut.columns;
             (0..tasks).into_par_iter().for_each(|task| {
                 let (task, column) = (task / cut.columns, task % cut.columns);
@@ -112,19 +135,26 @@ impl<S: Isa> Run for PreparedGemm<S> {
                     add: gemm.accumulate && part == 0,
                     finishes: !split,
                 };
-                if self.aside && !split {
-                    scratch::parts([task.rows.len() * gemm.n], |[own]| {
-                        self.compute(memory, launch, &task, Matrix::rows(own, gemm.n), true);
-                    });
-                    return;
-                }
                 let c = match part {
                     0 => task.product.c,
                     part => others.shifted((index * (cut.parts - 1) + part - 1) * area),
                 };
                 let c = c.skip_rows(task.rows.start);
                 let c = c.skip_columns(task.columns.start);
-                self.compute(memory, launch, &task, c, false);
+                let row = match self.aside {
+                    Some(row) if !split => row,
+                    _ if self.gathers(&task, c) => apart(task.columns.len().min(cut.chunk)),
+                    _ => return self.compute(memory, launch, &task, Sums::There(c)),
+                };
+                scratch::parts([task.rows.len() * row], |[own]| {
+                    let to = (self.aside.is_none() || split).then_some(c);
+                    self.compute(
+                        memory,
+                        launch,
+                        &task,
+                        Sums::Here(Matrix::rows(own, row), to),
+                    );
+                });
             });
             if split {
                 self.add_parts(memory, cut.parts - 1, whole, others);
@@ -148,9 +178,23 @@ struct Task {
     finishes: bool,
 }
 
+/// Where the sums of a task are added up.
+#[derive(Clone, Copy)]
+enum Sums {
+    /// In the block of the product.
+    There(Matrix),
+    /// In working memory, one chunk after the other, each brought to the block when it is finished, if there is one.
+    Here(Matrix, Option<Matrix>),
+}
+
 impl<S: Isa> PreparedGemm<S> {
-    /// `c` is the task's block, or where it has its chunks one after another aside.
-    fn compute(&self, memory: &Memory, launch: &Launch, task: &Task, c: Matrix, aside: bool) {
+    /// Whether sums are added up in working memory: they are read again, and rows of the product may lie apart by what lets their
+    /// lines displace each other in the cache.
+    fn gathers(&self, task: &Task, c: Matrix) -> bool {
+        self.epilogue.is_none() && c.column == 1 && self.words.depths(task.terms.len()) > 1
+    }
+
+    fn compute(&self, memory: &Memory, launch: &Launch, task: &Task, sums: Sums) {
         let Task {
             rows,
             columns,
@@ -160,6 +204,10 @@ impl<S: Isa> PreparedGemm<S> {
         } = task;
         let a = product.a.skip_rows(rows.start);
         let b = product.b.skip_rows(terms.start);
+        let (c, aside, to) = match sums {
+            Sums::There(c) => (c, false, None),
+            Sums::Here(c, to) => (c, true, to),
+        };
         let block = Block {
             a: a.skip_columns(terms.start),
             b: b.skip_columns(columns.start),
@@ -170,9 +218,14 @@ impl<S: Isa> PreparedGemm<S> {
             columns: columns.len(),
             k: terms.len(),
             chunk: task.chunk,
-            add: task.add,
+            add: task.add && to.is_none(),
         };
         let finished = |chunk: Range<usize>| {
+            if let Some(to) = to {
+                let to = to.skip_columns(chunk.start);
+                // SAFETY: the chunk's columns of the task's block, which is nobody else's.
+                unsafe { to.bring(self.simd, [rows.len(), chunk.len()], c, task.add) };
+            }
             if let Some(epilogue) = self.epilogue.as_ref().filter(|_| task.finishes) {
                 let chunk = columns.start + chunk.start..columns.start + chunk.end;
                 let first = c.first.wrapping_sub(rows.start * c.row + chunk.start);
@@ -200,8 +253,8 @@ impl<S: Isa> PreparedGemm<S> {
             a: self.a.at(memory, &index),
             b: self.b.at(memory, &index),
             c: match self.aside {
-                true => whole,
-                false => Matrix::at(memory, &self.gemm.c, &index),
+                Some(_) => whole,
+                None => Matrix::at(memory, &self.gemm.c, &index),
             },
         }
     }

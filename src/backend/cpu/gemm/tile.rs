@@ -115,29 +115,3 @@ pub unsafe fn load<S: Simd>(_: S, place: *const f32) -> S::f32s {
     // SAFETY: as the caller promises; the type has no invalid bit patterns.
     unsafe { (place as *const S::f32s).read_unaligned() }
 }
-
-/// A product of `rows` by `product.columns`, tile by tile; what fits the first cache is meant.
-///
-/// # Safety
-/// `a` holds `rows` rows of `k` elements, `b` holds `k` rows of enough whole vectors, `c` holds `rows` rows of `columns` elements.
-pub unsafe fn multiply<S: Isa>(simd: S, rows: usize, product: &Product) {
-    let width = 2 * S::F32_LANES;
-    let panels = rows.div_ceil(S::TILES.len());
-    for column in (0..product.columns).step_by(width) {
-        let columns = width.min(product.columns - column);
-        let vectors = columns.div_ceil(S::F32_LANES);
-        for panel in 0..panels {
-            let (first, end) = (panel * rows / panels, (panel + 1) * rows / panels);
-            let tile = S::TILES[end - first - 1][vectors - 1];
-            let part = Product {
-                a: product.a.skip_rows(first),
-                b: product.b.skip_columns(column),
-                c: product.c.skip_rows(first).skip_columns(column),
-                columns,
-                ..*product
-            };
-            // SAFETY: these are parts of the operands that the caller promises to hold.
-            unsafe { tile(simd, &part) };
-        }
-    }
-}

@@ -26,7 +26,7 @@ use self::place::Layout;
 use super::{Launch, Memory};
 use crate::ir::program::{Instr, RowOp, ValueId};
 use crate::plan::kernel::Operand;
-use crate::plan::{Access, BufferId, Element, Place, Plan};
+use crate::plan::{Access, BufferId, Element, Plan};
 
 #[derive(Debug, Clone)]
 enum Source {
@@ -81,6 +81,8 @@ pub struct Body<'a> {
     pub stores: &'a [(ValueId, BufferId, &'a Access)],
     /// Values to read with [`Frame::arg`] after each tile.
     pub kept: &'a [ValueId],
+    /// Of this buffer's memory no operand is read: it lies aside.
+    pub aside: Option<BufferId>,
     /// Elements of a row: over what the code's reductions run.
     pub row: usize,
     /// Whether rows mean something: the code reduces over them, or stores one number for each.
@@ -162,12 +164,9 @@ impl Program {
 }
 
 fn ports(strides: &[Vec<usize>], body: Body, plan: &Plan) -> Vec<Port> {
-    let in_memory = |buffer: BufferId| match plan.buffers[buffer].place {
-        Place::Aside => Source::Aside,
-        _ => Source::Buffer(buffer),
-    };
     let reads = body.operands.iter().map(|operand| match operand {
-        Operand::Memory(buffer, access) => (in_memory(*buffer), access),
+        Operand::Memory(buffer, access) if body.aside == Some(*buffer) => (Source::Aside, access),
+        Operand::Memory(buffer, access) => (Source::Buffer(*buffer), access),
         Operand::Draw(stream, access) => {
             let stream = &plan.streams[*stream];
             let source = Source::Stream {
@@ -177,7 +176,7 @@ fn ports(strides: &[Vec<usize>], body: Body, plan: &Plan) -> Vec<Port> {
             (source, access)
         }
     });
-    let writes = (body.stores.iter()).map(|&(_, buffer, access)| (in_memory(buffer), access));
+    let writes = (body.stores.iter()).map(|&(_, buffer, access)| (Source::Buffer(buffer), access));
     let reads_of = body.operands.iter().map(Operand::buffer);
     let buffers = reads_of.chain(body.stores.iter().map(|store| Some(store.1)));
     let elements = buffers.map(|b| b.map_or(Element::F32, |b| plan.buffers[b].element));

@@ -186,7 +186,7 @@ unsafe fn edge<const R: usize, const VECTORS: usize>(_: V4, product: &Product) {
     unsafe { edges::<R, VECTORS>(product) };
 }
 
-/// One register of sums after the other.
+/// One register of sums after the other. Of whole ones behind [`enter`], the shapes stay.
 unsafe fn edges<const R: usize, const VECTORS: usize>(product: &Product) {
     for row in (0..R).step_by(SIDE) {
         for column in (0..product.columns).step_by(SIDE) {
@@ -198,17 +198,21 @@ unsafe fn edges<const R: usize, const VECTORS: usize>(product: &Product) {
                 ..*product
             };
             // SAFETY: parts of the operands that the caller promises to hold.
-            unsafe { single(SIDE.min(R - row), &part) };
+            unsafe {
+                if !R.is_multiple_of(SIDE) || !product.columns.is_multiple_of(SIDE) {
+                    load_shapes(&partly(SIDE.min(R - row), part.columns));
+                }
+                single(&part);
+            }
         }
     }
 }
 
-/// One register of sums, `rows` by `product.columns`.
-unsafe fn single(rows: usize, product: &Product) {
+/// One register of sums, in the shapes that are loaded.
+unsafe fn single(product: &Product) {
     let Product { a, b, c, .. } = *product;
     // SAFETY: as for the full tile, by the rows and columns of the shapes.
     unsafe {
-        load_shapes(&partly(rows, product.columns));
         asm!(
             "tilezero tmm0",
             "test {add}, {add}",

@@ -13,6 +13,7 @@ use std::mem::transmute;
 
 use pulp::x86::V4;
 
+use super::cut::{DEPTH, MOST_ROWS};
 use super::isa::Pairs;
 use super::tile::TileFn;
 
@@ -44,8 +45,10 @@ const VECTORS: Pairs<V4> = Pairs {
     name: "AVX-512 BF16",
     tiles: TILES,
     unit: 1,
+    depth: DEPTH,
     whole: 1,
     per_cycle: 1,
+    most_rows: MOST_ROWS,
     turns: false,
     pack_along: pack::along,
     pack_across: pack::across,
@@ -60,8 +63,12 @@ const SQUARES: Pairs<V4> = Pairs {
     name: "AMX",
     tiles: amx::TILES,
     unit: amx::SIDE,
+    // Half as deep: of `a` so much passes through the first cache that twice of `b` would not stay in it.
+    depth: DEPTH / 2,
     whole: 2 * amx::SIDE,
     per_cycle: 8,
+    // All of these processors have a second cache of 2 MiB.
+    most_rows: 1024,
     turns: true,
     enter: amx::enter,
     leave: amx::leave,

@@ -1,8 +1,8 @@
 use pulp::x86::V4;
 
-use super::super::block::Words;
 use super::super::testbed::{Testbed, launch};
 use super::super::tests::{SHAPES, error, product};
+use super::super::words::Words;
 use super::super::{Gemm, PreparedGemm};
 use super::all;
 

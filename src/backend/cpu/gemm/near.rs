@@ -1,0 +1,106 @@
+//! Products of operands that lie in the first caches, in words.
+
+use super::isa::Isa;
+use super::matrix::Matrix;
+use super::stored::Stored;
+use super::tile::Product;
+use super::words::{Words, tile_columns};
+
+/// Whole vectors for `columns` numbers, and not a distance at which the rows of a tile fall on the same few lines of a cache.
+pub fn row_stride<S: Isa>(columns: usize) -> usize {
+    let whole = columns.next_multiple_of(S::F32_LANES);
+    whole + if whole % 256 == 0 { S::F32_LANES } else { 0 }
+}
+
+/// Rows of working memory, and numbers of each.
+pub type Shape = (usize, usize);
+
+impl<S: Isa> Words<S> {
+    /// Of a packed left operand of so many rows and terms.
+    pub fn left_shape(self, rows: usize, terms: usize) -> Shape {
+        let vectors = terms.div_ceil(self.terms() * S::F32_LANES);
+        (self.high(rows), row_stride::<S>(vectors * S::F32_LANES))
+    }
+
+    /// Of a packed right operand of so many terms and columns.
+    pub fn right_shape(self, terms: usize, columns: usize) -> Shape {
+        (self.count(terms), row_stride::<S>(columns))
+    }
+
+    /// Of a product.
+    pub fn sums_shape(self, rows: usize, columns: usize) -> Shape {
+        (self.high(rows), row_stride::<S>(columns))
+    }
+
+    /// What only pairs need.
+    pub fn spare(self, shape: Shape) -> Shape {
+        if self.terms() > 1 { shape } else { (0, 0) }
+    }
+
+    /// Rows that tiles of `rows` rows write.
+    fn high(self, rows: usize) -> usize {
+        rows.next_multiple_of(self.unit())
+    }
+
+    /// A matrix of f32 in working memory as a left operand: itself, or packed to `space`, a spare of [`Words::left_shape`].
+    ///
+    /// # Safety
+    /// All of it can be read, and the space written.
+    pub unsafe fn left(self, simd: S, matrix: Matrix, shape: [usize; 2], space: Matrix) -> Matrix {
+        if self.terms() == 1 {
+            return matrix;
+        }
+        // SAFETY: the caller's.
+        unsafe { self.pack_left(simd, Stored::F32(matrix), shape, space, false) };
+        space
+    }
+
+    /// What is packed as a left operand of so many rows and terms, as a right one whose terms are the rows: itself, or packed to `space`,
+    /// a spare of [`Words::right_shape`].
+    ///
+    /// # Safety
+    /// As for [`Words::left`].
+    pub unsafe fn right(
+        self,
+        simd: S,
+        from: Stored,
+        left: Matrix,
+        shape: [usize; 2],
+        space: Matrix,
+    ) -> Matrix {
+        if self.terms() == 1 {
+            return left;
+        }
+        // SAFETY: the caller's.
+        unsafe { self.pack_right(simd, from, shape, space, false) };
+        space
+    }
+
+    /// A product of `rows` by `product.columns`, of `product.k` terms, between [`Words::enter`] and [`Words::leave`].
+    ///
+    /// # Safety
+    /// `a` and `b` are packed operands, and `c` is of [`Words::sums_shape`]; `columns` are whole vectors.
+    pub unsafe fn multiply(self, simd: S, rows: usize, product: &Product) {
+        let width = tile_columns::<S>();
+        let rows = self.high(rows);
+        let panels = rows.div_ceil(self.tiles().len());
+        for column in (0..product.columns).step_by(width) {
+            let columns = width.min(product.columns - column);
+            let vectors = columns.div_ceil(S::F32_LANES);
+            for panel in 0..panels {
+                let rows = self.rows(rows, panels, panel);
+                let tile = self.tiles()[rows.len() - 1][vectors - 1];
+                let part = Product {
+                    k: self.count(product.k),
+                    a: product.a.skip_rows(rows.start),
+                    b: product.b.skip_columns(column),
+                    c: product.c.skip_rows(rows.start).skip_columns(column),
+                    columns,
+                    ..*product
+                };
+                // SAFETY: these are parts of the operands that the caller promises to hold.
+                unsafe { tile(simd, &part) };
+            }
+        }
+    }
+}
