@@ -50,14 +50,13 @@ impl Block {
         let deepest = all.div_ceil(unit).div_ceil(depths.max(1)) * unit;
         let panels = self.rows.div_ceil(words.tiles().len());
         let width = tile_columns::<S>();
-        let sizes = [
-            self.packed_rows(words, panels, deepest),
-            deepest * width,
-            words.tiles().len() * width,
-        ];
+        // What later chunks multiply with again is packed once; it may then be more than the second cache holds.
+        let slab = self.packed_rows(words, panels, deepest);
+        let slabs = if self.chunk < self.columns { depths } else { 1 };
+        let sizes = [slabs * slab, deepest * width, words.tiles().len() * width];
         scratch::parts(sizes, |[a, b, c]| {
-            let space = Space {
-                a,
+            let space = |depth: usize| Space {
+                a: a.wrapping_add(depth % slabs * slab),
                 b: Matrix::rows(b, width),
                 c: Matrix::rows(c, width),
             };
@@ -66,10 +65,10 @@ impl Block {
                 for depth in 0..depths {
                     let piece = units(all, unit, depths, depth);
                     let terms = piece.start * words.terms()..self.k.min(piece.end * words.terms());
-                    let add = self.add || depth > 0;
+                    let (add, space) = (self.add || depth > 0, space(depth));
                     // SAFETY: as the caller promises; the scratch is as large as what is packed.
                     unsafe {
-                        if depths > 1 || first == 0 {
+                        if first == 0 {
                             self.pack_rows(simd, words, panels, terms.clone(), space.a);
                         }
                         self.columns(simd, words, panels, chunk.clone(), terms, add, &space);
