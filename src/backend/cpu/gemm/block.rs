@@ -8,7 +8,7 @@ use super::matrix::Matrix;
 use super::scratch;
 use super::stored::Stored;
 use super::tile::Product;
-use super::words::{Words, tile_columns};
+use super::words::Words;
 
 /// `c (+)= a·b` of any strides, or a part of it.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ impl Block {
         let unit = words.unit();
         let deepest = all.div_ceil(unit).div_ceil(depths.max(1)) * unit;
         let panels = self.rows.div_ceil(words.tiles().len());
-        let width = tile_columns::<S>();
+        let width = words.columns();
         // What later chunks multiply with again is packed once; it may then be more than the second cache holds.
         let slab = self.packed_rows(words, panels, deepest);
         let slabs = if self.chunk < self.columns { depths } else { 1 };
@@ -145,7 +145,7 @@ impl Block {
         add: bool,
         space: &Space,
     ) {
-        let width = tile_columns::<S>();
+        let width = words.columns();
         let depth = words.count(terms.len());
         let b = self.b.skip_rows(terms.start);
         let before = if self.aside { columns.start } else { 0 };

@@ -27,9 +27,6 @@ pub struct Problem {
     pub epilogue: bool,
 }
 
-/// Words of a sum that are packed together: a panel of `b` of this depth fills about two thirds of the first cache.
-pub const DEPTH: usize = 256;
-
 /// [`TileShape::most_rows`] for a second cache of 1 MiB.
 pub const MOST_ROWS: usize = 576;
 

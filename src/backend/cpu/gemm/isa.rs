@@ -8,8 +8,10 @@ use super::tile::{self, TileFn};
 
 /// An instruction set with its register tiles.
 pub trait Isa: Simd {
-    /// `TILES[rows - 1][vectors - 1]`: products of so many rows by so many vectors that stay in registers.
-    const TILES: &'static [[TileFn<Self>; 2]];
+    const TILES: Tiles<Self>;
+
+    /// Words of a sum that are packed together: a panel of the right operand of this depth fills half to two thirds of the first cache.
+    const DEPTH: usize = 256;
 
     /// How bf16 are multiplied as such, where the processor does so.
     fn pairs(self) -> Option<Pairs<Self>> {
@@ -51,16 +53,19 @@ pub trait Isa: Simd {
     }
 }
 
+/// `[rows - 1][vectors - 1]`: products of so many rows by so many vectors that stay in registers.
+pub type Tiles<S> = &'static [&'static [TileFn<S>]];
+
 /// Products of bf16 whose packed words of 32 bits hold two neighbouring terms of a sum.
 #[derive(Clone, Copy)]
 pub struct Pairs<S: 'static> {
     /// The instructions, as they are known.
     pub name: &'static str,
     /// As [`Isa::TILES`], over words.
-    pub tiles: &'static [[TileFn<S>; 2]],
+    pub tiles: Tiles<S>,
     /// A tile sums a multiple of so many words, the rest of them zero.
     pub unit: usize,
-    /// See [`super::cut::DEPTH`].
+    /// As [`Isa::DEPTH`].
     pub depth: usize,
     /// Rows that panels have a multiple of, but for the last one.
     pub whole: usize,
@@ -95,29 +100,33 @@ impl<R, F: FnOnce() -> R> WithSimd for Work<F> {
     }
 }
 
-/// The tiles of an instruction set: each count of rows with one and two vectors.
+/// The tiles of an instruction set: each count of vectors with each of rows.
 macro_rules! tiles {
-    ($isa:ty; $($rows:literal)*) => {
-        &[$([tile::tile::<$isa, $rows, 1>, tile::tile::<$isa, $rows, 2>]),*]
+    ($isa:ty; $vectors:tt; $($rows:literal)*) => {
+        &[$(tiles!(@ $isa; $rows; $vectors)),*]
+    };
+    (@ $isa:ty; $rows:literal; [$($vectors:literal)*]) => {
+        &[$(tile::tile::<$isa, $rows, $vectors>),*]
     };
 }
 
 /// Without vector instructions of our own choice: four numbers at a time, which every compiler target can handle.
 impl Isa for pulp::Scalar128b {
-    const TILES: &'static [[TileFn<Self>; 2]] = tiles!(pulp::Scalar128b; 1 2 3 4);
+    const TILES: Tiles<Self> = tiles!(Self; [1 2]; 1 2 3 4);
 }
 
 /// AVX2 with FMA: sixteen registers.
 #[cfg(target_arch = "x86_64")]
 impl Isa for pulp::x86::V3 {
-    const TILES: &'static [[TileFn<Self>; 2]] = tiles!(pulp::x86::V3; 1 2 3 4 5 6);
+    const TILES: Tiles<Self> = tiles!(Self; [1 2]; 1 2 3 4 5 6);
 }
 
-/// AVX-512: thirty-two registers.
+/// AVX-512: thirty-two registers. Of nine rows by three vectors each multiply-add waits for fewer loads than of more rows by two.
 #[cfg(target_arch = "x86_64")]
 impl Isa for pulp::x86::V4 {
-    const TILES: &'static [[TileFn<Self>; 2]] =
-        tiles!(pulp::x86::V4; 1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    const TILES: Tiles<Self> = tiles!(Self; [1 2 3]; 1 2 3 4 5 6 7 8 9);
+
+    const DEPTH: usize = 128;
 
     fn pairs(self) -> Option<Pairs<Self>> {
         super::pairs::pairs()

@@ -4,7 +4,7 @@ use super::isa::Isa;
 use super::matrix::Matrix;
 use super::stored::Stored;
 use super::tile::Product;
-use super::words::{Words, tile_columns};
+use super::words::Words;
 
 /// Whole vectors for `columns` numbers, and not a distance at which the rows of a tile fall on the same few lines of a cache.
 pub fn row_stride<S: Isa>(columns: usize) -> usize {
@@ -81,7 +81,7 @@ impl<S: Isa> Words<S> {
     /// # Safety
     /// `a` and `b` are packed operands, and `c` is of [`Words::sums_shape`]; `columns` are whole vectors.
     pub unsafe fn multiply(self, simd: S, rows: usize, product: &Product) {
-        let width = tile_columns::<S>();
+        let width = self.columns();
         let rows = self.high(rows);
         let panels = rows.div_ceil(self.tiles().len());
         for column in (0..product.columns).step_by(width) {

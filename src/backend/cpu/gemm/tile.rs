@@ -1,4 +1,4 @@
-//! The innermost product: a few rows by one or two vectors, summed along k in registers.
+//! The innermost product: a few rows by a few vectors, summed along k in registers.
 
 use pulp::Simd;
 

@@ -2,13 +2,10 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
-
-use super::cut::{DEPTH, MOST_ROWS, TileShape, units};
-use super::isa::{Isa, Pairs};
+use super::cut::{MOST_ROWS, TileShape, units};
+use super::isa::{Isa, Pairs, Tiles};
 use super::matrix::Matrix;
 use super::stored::Stored;
-use super::tile::TileFn;
 
 /// What the packed words of 32 bits hold: an f32, or two terms in bf16. A left operand lies in rows of words along its sums, a right one
 /// in rows of whole vectors of words.
@@ -33,8 +30,13 @@ impl<S: Isa> Words<S> {
         if self.pairs.is_some() { 2 } else { 1 }
     }
 
-    pub fn tiles(self) -> &'static [[TileFn<S>; 2]] {
+    pub fn tiles(self) -> Tiles<S> {
         self.pairs.map_or(S::TILES, |pairs| pairs.tiles)
+    }
+
+    /// Columns of the widest tile.
+    pub fn columns(self) -> usize {
+        self.tiles()[0].len() * S::F32_LANES
     }
 
     /// See [`Pairs::unit`].
@@ -50,7 +52,7 @@ impl<S: Isa> Words<S> {
 
     /// Words of a sum that are packed together.
     fn depth(self) -> usize {
-        self.pairs.map_or(DEPTH, |pairs| pairs.depth)
+        self.pairs.map_or(S::DEPTH, |pairs| pairs.depth)
     }
 
     /// Pieces in which sums of `k` terms are computed.
@@ -67,7 +69,7 @@ impl<S: Isa> Words<S> {
     pub fn shape(self) -> TileShape {
         TileShape {
             rows: self.tiles().len(),
-            columns: tile_columns::<S>(),
+            columns: self.columns(),
             per_cycle: self.pairs.map_or(1, |pairs| pairs.per_cycle),
             most_rows: self.pairs.map_or(MOST_ROWS, |pairs| pairs.most_rows),
         }
@@ -163,9 +165,4 @@ unsafe fn pack<S: Isa>(simd: S, from: Stored, shape: [usize; 2], to: Matrix, rou
         // SAFETY: the caller's.
         || unsafe { from.pack(simd, shape, to, rounds) },
     );
-}
-
-/// Columns of the widest tile.
-pub fn tile_columns<S: Simd>() -> usize {
-    2 * S::F32_LANES
 }

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use pulp::x86::V4;
 
-use super::super::tile::{Product, TileFn};
+use super::super::isa::Tiles;
+use super::super::tile::Product;
 
 /// Rows of a register, and words of each.
 pub const SIDE: usize = 16;
@@ -18,11 +19,11 @@ const ROWS: usize = 2 * SIDE;
 /// Each count of rows with one and two vectors.
 macro_rules! tiles {
     ($($rows:literal)*) => {
-        &[$([edge::<$rows, 1>, edge::<$rows, 2>]),*, [edge::<ROWS, 1>, full]]
+        &[$(&[edge::<$rows, 1>, edge::<$rows, 2>]),*, &[edge::<ROWS, 1>, full]]
     };
 }
 
-pub const TILES: &[[TileFn<V4>; 2]] =
+pub const TILES: Tiles<V4> =
     tiles!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
 
 /// Whether the processor has the instructions, and the system lets this process use them. Asks it at the first call.

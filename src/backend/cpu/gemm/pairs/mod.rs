@@ -13,18 +13,17 @@ use std::mem::transmute;
 
 use pulp::x86::V4;
 
-use super::cut::{DEPTH, MOST_ROWS};
-use super::isa::Pairs;
-use super::tile::TileFn;
+use super::cut::MOST_ROWS;
+use super::isa::{Pairs, Tiles};
 
 /// Each count of rows with one and two vectors.
 macro_rules! tiles {
     ($($rows:literal)*) => {
-        &[$([tile::tile::<$rows, 1>, tile::tile::<$rows, 2>]),*]
+        &[$(&[tile::tile::<$rows, 1>, tile::tile::<$rows, 2>]),*]
     };
 }
 
-const TILES: &[[TileFn<V4>; 2]] = tiles!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+const TILES: Tiles<V4> = tiles!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 
 /// The fastest that the processor has, `None` where it has none.
 pub fn pairs() -> Option<Pairs<V4>> {
@@ -45,7 +44,7 @@ const VECTORS: Pairs<V4> = Pairs {
     name: "AVX-512 BF16",
     tiles: TILES,
     unit: 1,
-    depth: DEPTH,
+    depth: 256,
     whole: 1,
     per_cycle: 1,
     most_rows: MOST_ROWS,
@@ -64,7 +63,7 @@ const SQUARES: Pairs<V4> = Pairs {
     tiles: amx::TILES,
     unit: amx::SIDE,
     // Half as deep: of `a` so much passes through the first cache that twice of `b` would not stay in it.
-    depth: DEPTH / 2,
+    depth: 128,
     whole: 2 * amx::SIDE,
     per_cycle: 8,
     // All of these processors have a second cache of 2 MiB.
