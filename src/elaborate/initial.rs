@@ -1,13 +1,15 @@
 //! The first values of weights.
 
+use rayon::prelude::*;
+
 use crate::{ir::ops::Init, random::Key};
 
-/// The first values of a weight, row-major: a pure function of (seed, name, element).
+/// The first values of a weight, row-major: a pure function of (seed, name, element), on all threads.
 pub fn initial(init: &Init, name: &str, dims: &[usize], seed: u64) -> Vec<f32> {
     /// Tries before a truncated draw is cut instead: at one standard deviation the chance to get here is 0.32^64.
     const TRIES: u64 = 64;
     let key = Key::new(seed).with("initial").with(name);
-    let elements = dims.iter().product::<usize>() as u64;
+    let elements = dims.iter().product::<usize>();
     let draw = |p: u64| match *init {
         Init::Fill(x) => x,
         Init::Normal { std } => std * key.normal(p),
@@ -20,7 +22,8 @@ pub fn initial(init: &Init, name: &str, dims: &[usize], seed: u64) -> Vec<f32> {
         }
         Init::Uniform { bound } => bound * (2.0 * key.uniform(p) - 1.0),
     };
-    (0..elements).map(|p| draw(p) as f32).collect()
+    let values = (0..elements).into_par_iter();
+    values.map(|p| draw(p as u64) as f32).collect()
 }
 
 #[cfg(test)]

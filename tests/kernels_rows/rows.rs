@@ -106,7 +106,7 @@ fn blocks_of_a_matrix_give_the_same_bits() {
     for seed in 0..600 {
         let (bench, rows) = any_matrix(seed);
         let mut dice = Dice::new(seed + 1_000_000);
-        let kernel = prepare_blocks(&rows, &bench.plan);
+        let kernel = prepare_blocks(&rows, &bench.plan, None);
         let mut cuts = |count: usize| {
             let mut cuts: Vec<usize> = (0..3).map(|_| dice.below(count + 1)).collect();
             cuts.extend([0, count]);
