@@ -8,7 +8,7 @@ use crate::{
         print::label,
         read,
     },
-    plan::{self, Plan},
+    plan::{Lowered, Plan},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -96,7 +96,7 @@ impl Snapshot {
 
 impl Anatomy {
     /// Of a fused graph, from what it was in turn.
-    pub(crate) fn new(graph: &Graph, snapshots: [Snapshot; 2]) -> Self {
+    pub(crate) fn new(graph: &Graph, snapshots: [Snapshot; 2], lowered: Lowered) -> Self {
         let written = snapshots[0].0.len();
         let taken: Vec<_> = snapshots.into_iter().flat_map(|taken| taken.0).collect();
         let places: FxHashMap<usize, usize> = taken
@@ -117,12 +117,11 @@ impl Anatomy {
                 .collect(),
             ..node
         });
-        let (plan, lowered) = plan::lower_from(graph);
         Anatomy {
             nodes: nodes.collect(),
             written,
-            made_of: made_of(graph, &computes, &lowered),
-            plan,
+            made_of: made_of(graph, &computes, &lowered.from),
+            plan: lowered.plan,
         }
     }
 }

@@ -126,6 +126,7 @@ pub fn compare(a: (&Recipe, &Program), b: (&Recipe, &Program)) -> Comparison {
 const IDLE: &[&str] = &[
     "doc",
     "data.workers",
+    "train.recompute",
     "train.checkpoint_every",
     "train.keep",
     "train.picture_every",

@@ -1,20 +1,28 @@
 //! The pipeline: from a recipe to a program a backend can run.
 
+mod cost;
+mod draft;
+mod fitting;
+
 use crate::{
-    anatomy::{Anatomy, Snapshot},
+    anatomy::Anatomy,
     backend::Backend,
     diagnostic::{Diagnostic, Diagnostics, Span},
     elaborate::{self, Elaborated, Feed, Instance, Mode, Setting, Weight},
-    gradient::{GradientError, differentiate},
-    ir::{Graph, meta, print::print},
+    gradient::GradientError,
+    ir::Graph,
     language::library::Library,
-    masks, optimizer,
+    masks,
     pace::Pace,
     passes::{self, BEFORE_GRADIENT, PASSES},
-    plan::{self, Plan, work::Asked},
-    recipe::{Precision, Recipe},
+    plan::{self, work::Asked},
+    recipe::Recipe,
     train::step::{Part, Step, StepError},
 };
+pub use cost::Cost;
+use draft::Draft;
+use fitting::Fitting;
+pub use fitting::Recomputation;
 
 /// Bytes that a plan may take where nobody says how many: arena, weights and their state.
 pub const DEFAULT_MEMORY: u64 = 4 << 30;
@@ -27,7 +35,8 @@ pub const CHANNELS: usize = 3;
 pub struct Options<'a> {
     /// Images per run of the program; by default the largest divisor of the batch whose plan fits the memory.
     pub micro_batch: Option<usize>,
-    /// Bytes the plan may take, [`DEFAULT_MEMORY`] if not given.
+    /// Bytes the plan may take, [`DEFAULT_MEMORY`] if not given and the micro-batch is not either. Where it takes more, blocks are
+    /// computed again, unless the recipe forbids it.
     pub memory: Option<u64>,
     /// Instance paths whose first output is kept as the output `act.<path>`.
     pub keep: Option<&'a dyn Fn(&str) -> bool>,
@@ -59,34 +68,12 @@ pub struct Program {
     pub accumulate: Vec<Asked>,
     /// What each kernel of an update asks for.
     pub apply: Vec<Asked>,
+    /// What it takes to compute blocks again; `None` where none is.
+    pub recomputed: Option<Recomputation>,
     /// If [`Options::listings`] asked for them.
     pub listings: Option<Listings>,
     /// If [`Options::anatomy`] asked for it.
     pub anatomy: Option<Anatomy>,
-}
-
-/// What a program takes, before it has run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cost {
-    /// Floating-point operations of the products per image, a multiply-add as two.
-    pub forward_flops: u64,
-    /// The same of the backward part.
-    pub backward_flops: u64,
-    /// Bytes of everything that lives only inside a run.
-    pub arena: u64,
-    /// Bytes of weights, gradients, moments and constants.
-    pub state: u64,
-    /// Nodes before fusion.
-    pub nodes: usize,
-    /// Kernels behind it: those that run for each micro-batch and those of the update.
-    pub kernels: usize,
-}
-
-impl Cost {
-    /// Bytes of the whole plan.
-    pub fn memory(&self) -> u64 {
-        self.arena + self.state
-    }
 }
 
 /// The graph as text: after elaboration, differentiation and fusion, and the plan. Canonical.
@@ -159,7 +146,12 @@ pub fn compile(
     options: &Options,
 ) -> Result<Program, CompileError> {
     recipe.check()?;
-    let mut program = match options.micro_batch.or(recipe.train.micro_batch) {
+    let fitting = Fitting {
+        recipe,
+        library,
+        options,
+    };
+    let draft = match options.micro_batch.or(recipe.train.micro_batch) {
         Some(micro_batch) => {
             let batch = recipe.train.batch;
             if micro_batch == 0 || !batch.is_multiple_of(micro_batch) {
@@ -170,10 +162,11 @@ pub fn compile(
                     nearest,
                 });
             }
-            train_program(recipe, library, options, micro_batch)?
+            fitting.of(micro_batch)?
         }
-        None => largest_that_fits(recipe, library, options)?,
+        None => fitting.largest()?,
     };
+    let mut program = draft.finish();
     let of_mask = Vec::from_iter(masks::doubt(recipe, library)?);
     let warnings = [recipe.warnings(), of_mask, program.warnings].concat();
     program.warnings = Diagnostics(warnings).in_order().0;
@@ -215,7 +208,7 @@ pub fn compile_model(recipe: &Recipe, library: &Library) -> Result<Graph, Compil
 
 /// Bytes that the plan of a graph takes: arena, weights and their state.
 pub fn memory(graph: &Graph) -> u64 {
-    cost(&plan::lower(graph), 0).memory()
+    Cost::of(&plan::lower(graph), 0).memory()
 }
 
 impl Program {
@@ -236,6 +229,12 @@ impl Program {
                 ))
         });
         Diagnostics::unless(unfed.collect(), ())
+    }
+
+    /// Seconds that computing blocks again adds to an optimizer step at this pace.
+    pub fn seconds_recomputing(&self, pace: &Pace) -> f64 {
+        let more = |of: &Recomputation| pace.total(&self.accumulate) - pace.total(&of.accumulate);
+        self.accumulations as f64 * self.recomputed.as_ref().map_or(0.0, more)
     }
 
     /// Seconds of an optimizer step at this pace: every micro-batch and the update.
@@ -262,75 +261,6 @@ impl Program {
     }
 }
 
-/// The whole pipeline for one micro-batch.
-fn train_program(
-    recipe: &Recipe,
-    library: &Library,
-    options: &Options,
-    micro_batch: usize,
-) -> Result<Program, CompileError> {
-    let accumulations = recipe.train.batch / micro_batch;
-    let keep = options.keep.unwrap_or(&|_| false);
-    let list = |graph: &Graph| {
-        if options.listings {
-            print(graph)
-        } else {
-            String::new()
-        }
-    };
-
-    let Elaborated {
-        mut graph,
-        weights,
-        instances,
-        feeds,
-        warnings,
-    } = elaborated(recipe, library, micro_batch, Mode::Train, keep)?;
-    let elaborated = list(&graph);
-    let snapshot = |graph: &Graph, from| match options.anatomy {
-        true => Snapshot::of(graph, from),
-        false => Snapshot::default(),
-    };
-    let written = snapshot(&graph, 0);
-    passes::run(BEFORE_GRADIENT, &mut graph)?;
-    let model = meta(&graph).created();
-    differentiate(&mut graph, accumulations)?;
-    let differentiated = list(&graph);
-    optimizer::append(&mut graph, &settings(recipe));
-    let nodes = graph.graph.node_count();
-    let added = snapshot(&graph, model);
-    match recipe.train.precision {
-        Precision::F32 => passes::run(PASSES, &mut graph)?,
-        Precision::Bf16 => passes::run(&passes::in_bf16(), &mut graph)?,
-    }
-    let plan = plan::lower(&graph);
-
-    let listings = options.listings.then(|| Listings {
-        graph: elaborated,
-        gradient: differentiated,
-        fused: print(&graph),
-        plan: plan::print::print(&plan),
-    });
-    let cost = cost(&plan, nodes);
-    let (accumulate, apply) = (plan.asked(&plan.accumulate), plan.asked(&plan.apply));
-    Ok(Program {
-        weights,
-        instances,
-        feeds,
-        warnings,
-        micro_batch,
-        accumulations,
-        cost,
-        accumulate,
-        apply,
-        listings,
-        anatomy: options
-            .anatomy
-            .then(|| Anatomy::new(&graph, [written, added])),
-        graph,
-    })
-}
-
 fn elaborated(
     recipe: &Recipe,
     library: &Library,
@@ -348,91 +278,6 @@ fn elaborated(
         keep,
     };
     elaborate::elaborate(library, &recipe.model, &setting)
-}
-
-fn settings(recipe: &Recipe) -> optimizer::Settings {
-    let optimizer = &recipe.train.optimizer;
-    optimizer::Settings {
-        betas: optimizer.betas,
-        eps: optimizer.eps as f32,
-        decay: optimizer.decay as f32,
-        clip: optimizer.clip.map(|clip| clip as f32),
-    }
-}
-
-/// The program of the largest divisor of the batch whose plan fits, or of one image at a time where none does. A function of
-/// the recipe and the budget alone.
-fn largest_that_fits(
-    recipe: &Recipe,
-    library: &Library,
-    options: &Options,
-) -> Result<Program, CompileError> {
-    /// Large models come near [`DEFAULT_MEMORY`] with about so many images: often one program is all that is compiled.
-    const FIRST: usize = 16;
-    let budget = options.memory.unwrap_or(DEFAULT_MEMORY);
-    let batch = recipe.train.batch;
-    // Those that may still be larger than the best and fit, ascending.
-    let mut open: Vec<usize> = (1..=batch).filter(|d| batch.is_multiple_of(*d)).collect();
-    let mut next = open.iter().rposition(|d| *d <= FIRST).unwrap_or(0);
-    let mut best = None;
-    let mut tried = None;
-    loop {
-        let program = train_program(recipe, library, options, open[next])?;
-        let Cost { arena, state, .. } = program.cost;
-        let images = program.micro_batch as u64;
-        // From two programs the arena is foretold by a line through both; from one, by what it takes for each image, which
-        // is rather overstated: some of it does not grow with them.
-        let per_image = match tried {
-            Some((others, other)) => arena.abs_diff(other).div_ceil(images.abs_diff(others)),
-            None => arena.div_ceil(images),
-        };
-        let foretold = |d: &usize| {
-            let more = per_image as i64 * (*d as i64 - images as i64);
-            state + arena.saturating_add_signed(more) <= budget
-        };
-        tried = Some((images, arena));
-        if program.cost.memory() <= budget || program.micro_batch == 1 {
-            open.drain(..=next);
-            best = Some(program);
-        } else {
-            open.truncate(next);
-        }
-        let larger = open.iter().rposition(foretold);
-        if larger.is_none()
-            && let Some(best) = best.take()
-        {
-            return Ok(best);
-        }
-        // Where nothing fits, one image is what is left to try.
-        next = larger.unwrap_or(0);
-    }
-}
-
-fn cost(plan: &Plan, nodes: usize) -> Cost {
-    let bytes = |keep: fn(&plan::Place) -> bool| -> u64 {
-        plan.buffers
-            .iter()
-            .filter(|b| keep(&b.place))
-            .map(|b| b.bytes() as u64)
-            .sum()
-    };
-    let flops = |backward: bool| -> u64 {
-        let of = |s: &&plan::Scheduled| s.origin.ends_with('\'') == backward;
-        plan.accumulate
-            .iter()
-            .filter(of)
-            .map(|s| s.flops)
-            .sum::<u64>()
-            / plan.batch.max(1) as u64
-    };
-    Cost {
-        forward_flops: flops(false),
-        backward_flops: flops(true),
-        arena: plan.arena as u64,
-        state: bytes(|place| !matches!(place, plan::Place::Arena(_) | plan::Place::Aside)),
-        nodes,
-        kernels: plan.accumulate.len() + plan.apply.len(),
-    }
 }
 
 fn nearest_divisor(batch: usize, wanted: usize) -> usize {

@@ -7,10 +7,10 @@ use mimc::{
     ir::Graph,
     language::library::Library,
     optimizer::{self, Settings},
-    passes::{BEFORE_GRADIENT, PASSES, PRECISION, Pass, in_bf16, run},
+    passes::{BEFORE_GRADIENT, PASSES, PRECISION, Pass, RECOMPUTE, Recompute, fuse, in_bf16, run},
     plan::{check::check, lower},
     random::Key,
-    recipe::Recipe,
+    recipe::{Precision, Recipe},
     train::step::{Draw, Part, Step},
 };
 
@@ -200,6 +200,63 @@ fn bf16_takes_two_thirds_of_the_arena() {
         let (full, half) = (arena(PASSES), arena(&passes));
         println!("{half} of {full}: {encoder}");
         assert!(3 * half <= 2 * full, "{half} and {full}: {encoder}");
+    }
+}
+
+/// Draws, masks and drop paths among what is computed again.
+#[test]
+fn recomputing_blocks_changes_no_bit() {
+    for passes in [PASSES.to_vec(), in_bf16()] {
+        let rows = passes.iter().position(|pass| pass.name == "rows");
+        let mut with = passes.clone();
+        with.insert(rows.expect("in the list"), RECOMPUTE);
+        for encoder in [WINDOWS, CLASS_TOKEN, ABSOLUTE_POSITION] {
+            let recipe = recipe(encoder);
+            for batch in BATCHES {
+                let kept = with_passes(&recipe, batch, BEFORE_GRADIENT, &passes);
+                let again = with_passes(&recipe, batch, BEFORE_GRADIENT, &with);
+                assert_eq!(kept.loss.to_bits(), again.loss.to_bits(), "{encoder}");
+                for ((name, kept), (_, again)) in kept.gradients.iter().zip(&again.gradients) {
+                    assert!(kept == again, "{name} of {encoder}, {batch} at once");
+                }
+            }
+        }
+    }
+}
+
+/// As many blocks as are asked for, or as the bytes take; each saves memory.
+#[test]
+fn recomputing_takes_as_many_blocks_as_it_is_asked_for() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let encoder = "{ graph: vit.encoder, dim: 12, depth: 6, heads: 2, patch: 8 }";
+        let recipe = recipe(encoder);
+        let fused = |again| {
+            let (mut graph, _) = step(&recipe, 8, BEFORE_GRADIENT, &[]);
+            let done = fuse(&mut graph, precision, again).expect("passes keep graphs legal");
+            (done, lower(&graph).arena)
+        };
+        let (none, kept) = fused(Recompute::NOTHING);
+        assert_eq!(none, Default::default());
+        let arenas = [2, 4, 6].map(|blocks| {
+            let (done, arena) = fused(Recompute::Blocks(blocks));
+            assert_eq!((done.blocks, done.of), (blocks, 6));
+            arena
+        });
+        assert!(
+            kept > arenas[0] && arenas.is_sorted_by(|a, b| a > b),
+            "{kept}, {arenas:?}"
+        );
+        assert!(3 * arenas[2] < 2 * kept, "{kept}, {arenas:?}");
+        let (all, _) = fused(Recompute::ALL);
+        assert_eq!(all.blocks, 6);
+        let (some, arena) = fused(Recompute::Bytes(all.freed / 2));
+        assert!(
+            (2..6).contains(&some.blocks) && some.freed >= all.freed / 2,
+            "{some:?}"
+        );
+        // What is foretold to be freed is, within a tenth.
+        let freed = (kept - arena) as f64 / some.freed as f64;
+        assert!((0.9..1.1).contains(&freed), "{freed} of {some:?}");
     }
 }
 

@@ -51,11 +51,12 @@ pub struct Arguments {
     backend: BackendArgument,
     #[command(flatten)]
     sets: Sets,
-    /// Choose the largest micro-batch whose plan fits [default: 4GiB]
+    /// Choose the largest micro-batch whose plan fits [default: 4GiB]; where none does, or with --micro-batch, blocks are computed
+    /// again instead of kept
     #[arg(long, value_name = "SIZE", value_parser = arguments::size)]
     memory: Option<u64>,
     /// Images computed at once; must divide train.batch
-    #[arg(long, value_name = "N", conflicts_with = "memory")]
+    #[arg(long, value_name = "N")]
     micro_batch: Option<usize>,
     /// Print the summary as JSON
     #[arg(long)]

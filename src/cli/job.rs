@@ -72,6 +72,8 @@ impl Job {
         if self.micro_batch.is_some() || self.memory.is_some() {
             // The resolved recipe then stands for itself.
             recipe.train.micro_batch = Some(program.micro_batch);
+            let blocks = program.recomputed.as_ref().map(|of| of.blocks);
+            recipe.train.recompute = blocks.or(recipe.train.recompute);
         }
         Ok(Compiled {
             recipe,

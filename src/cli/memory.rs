@@ -43,7 +43,7 @@ pub fn short(error: StepError, cost: u64, recipe: &Recipe, library: &Library) ->
     }
 }
 
-/// The largest micro-batch that fits.
+/// The largest micro-batch that fits, or how many blocks to compute again where none does.
 fn advice(recipe: &Recipe, library: &Library, budget: u64) -> Result<String, CompileError> {
     let mut recipe = recipe.clone();
     recipe.train.micro_batch = None;
@@ -53,10 +53,13 @@ fn advice(recipe: &Recipe, library: &Library, budget: u64) -> Result<String, Com
     };
     let program = compile(&recipe, library, &options)?;
     let takes = bytes(program.cost.memory());
+    let again = program.recomputed.as_ref();
+    let again = again.map(|of| format!(" --set train.recompute={}", of.blocks));
     Ok(match program.cost.memory() <= budget {
         true => format!(
-            "--set train.micro_batch={} trains in {takes}, on the same images and masks",
-            program.micro_batch
+            "--set train.micro_batch={}{} trains in {takes}, on the same images and masks",
+            program.micro_batch,
+            again.unwrap_or_default()
         ),
         false => format!(
             "even one image at a time takes {takes}: a smaller model, or a machine with more memory"

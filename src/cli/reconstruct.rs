@@ -22,13 +22,12 @@ use mimc::{
         disk::RealDisk,
         from_recipe::checksums,
         gallery::Gallery,
+        output::write_png,
         pictures::{View, sheet, strips},
-        replace::replace,
     },
 };
 use std::{
     fs,
-    io::Cursor,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -158,9 +157,5 @@ fn photograph(path: &Path) -> Result<RgbImage, Failure> {
 }
 
 pub fn write(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
-    let mut bytes = Cursor::new(Vec::new());
-    let encoded = picture.write_to(&mut bytes, image::ImageFormat::Png);
-    encoded.map_err(|error| Failure::new("file", error, None))?;
-    replace(&RealDisk, path, |file| file.write_all(bytes.get_ref()))
-        .map_err(|error| Failure::file("write", path, &error))
+    write_png(&RealDisk, path, picture).map_err(|error| Failure::file("write", path, &error))
 }

@@ -1,13 +1,13 @@
 //! A set of images by number, and the views of them that a network is fed.
 
-use std::{path::Path, sync::Arc};
+use std::{cell::RefCell, path::Path, sync::Arc};
 
 use image::RgbImage;
 
 use super::{
     CropBox, DataConfig, DataError, Normalizer, Source,
     crop::central_square,
-    decode::decode,
+    decode::decode_into,
     resample::{Resampler, flip},
     shards::Shards,
     stored::{Encoded, Stored},
@@ -47,6 +47,14 @@ pub(super) struct View {
     pub epoch: u64,
     /// Unreadable images in whose place this one stands; not 0 makes another view than the image's own in this epoch.
     pub passed: usize,
+}
+
+/// What a thread keeps from one image to the next, so that memory is taken once. It changes no result.
+#[derive(Default)]
+pub(super) struct Scratch {
+    resampler: Resampler,
+    /// Of an image that was decoded.
+    samples: Vec<u8>,
 }
 
 enum Index {
@@ -128,12 +136,12 @@ impl Dataset {
     /// # Panics
     /// As [`name`](Self::name).
     pub fn center(&self, image: usize) -> Result<Vec<f32>, DataError> {
-        let pixels = self
-            .pixels(image, None)
-            .map_err(|reason| DataError::Unreadable {
-                name: self.name(image),
-                reason,
-            })?;
+        let pixels =
+            self.pixels(image, None, Vec::new())
+                .map_err(|reason| DataError::Unreadable {
+                    name: self.name(image),
+                    reason,
+                })?;
         Ok(center(&pixels, self.config.size, &self.normalizer))
     }
 
@@ -162,8 +170,11 @@ impl Dataset {
     /// # Panics
     /// If there is no such image.
     pub fn seen(&self, image: usize, epoch: u64) -> Result<Vec<f32>, DataError> {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
+        }
         let view = View { epoch, passed: 0 };
-        let pixels = self.augment(image, None, view, &mut Resampler::default());
+        let pixels = SCRATCH.with_borrow_mut(|scratch| self.augment(image, None, view, scratch));
         let pixels = pixels.map_err(|reason| DataError::Unreadable {
             name: self.name(image),
             reason,
@@ -183,11 +194,13 @@ impl Dataset {
         image: usize,
         encoded: Option<Encoded>,
         view: View,
-        resampler: &mut Resampler,
+        scratch: &mut Scratch,
     ) -> Result<Vec<u8>, String> {
-        let pixels = self.pixels(image, encoded)?;
+        let pixels = self.pixels(image, encoded, std::mem::take(&mut scratch.samples))?;
         let (part, mirrored) = self.view(&pixels, image, view);
-        let mut resized = resampler.resize(&pixels, part, self.config.size as u32);
+        let size = self.config.size as u32;
+        let mut resized = scratch.resampler.resize(&pixels, part, size);
+        scratch.samples = pixels.into_raw();
         if mirrored {
             flip(&mut resized, self.config.size);
         }
@@ -211,12 +224,18 @@ impl Dataset {
         (part, mirrored)
     }
 
-    fn pixels(&self, image: usize, encoded: Option<Encoded>) -> Result<RgbImage, String> {
+    fn pixels(
+        &self,
+        image: usize,
+        encoded: Option<Encoded>,
+        memory: Vec<u8>,
+    ) -> Result<RgbImage, String> {
         match &self.index {
             Index::Stored(stored) => {
                 let read = || stored.read(image).map_err(|error| error.to_string());
                 let bytes = encoded.unwrap_or_else(read)?;
-                let (_, pixels) = decode(&bytes).map_err(|fault| fault.to_string())?;
+                let decoded = decode_into(&bytes, memory);
+                let (_, pixels) = decoded.map_err(|fault| fault.to_string())?;
                 Ok(pixels)
             }
             Index::Synthetic { .. } => {
@@ -290,13 +309,13 @@ mod tests {
     #[test]
     fn a_view_depends_on_seed_epoch_and_image_alone() {
         let view = |seed, image, epoch| {
-            let mut resampler = Resampler::default();
+            let mut scratch = Scratch::default();
             // What was resized before must not matter.
             synthetic(1)
-                .augment(9, None, of_epoch(9), &mut resampler)
+                .augment(9, None, of_epoch(9), &mut scratch)
                 .unwrap();
             synthetic(seed)
-                .augment(image, None, of_epoch(epoch), &mut resampler)
+                .augment(image, None, of_epoch(epoch), &mut scratch)
                 .unwrap()
         };
         assert_eq!(view(1, 5, 2), view(1, 5, 2));

@@ -11,12 +11,12 @@ use std::{
 };
 
 use image::{
-    DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits, RgbImage,
-    metadata::Orientation,
+    ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, ImageResult,
+    Limits, RgbImage, metadata::Orientation,
 };
 use thiserror::Error;
 
-use super::jpeg;
+use super::jpeg::{self, Jpeg};
 use crate::text::units::{bytes as told, grouped};
 
 /// An image of more pixels is refused before memory is taken for it: as many as Pillow's limit for decompression bombs.
@@ -85,32 +85,30 @@ pub struct Header {
 /// # Errors
 /// The bytes are no image of a kind that is read, are damaged or cut short, or hold too many pixels.
 pub fn decode(bytes: &[u8]) -> Result<(Header, RgbImage), Fault> {
-    // Decoders are the work of others and meet arbitrary bytes: one that panics must not take training down.
-    catch_unwind(AssertUnwindSafe(|| decode_trusting(bytes))).unwrap_or(Err(Fault::Panicked))
+    decode_into(bytes, Vec::new())
 }
 
-fn decode_trusting(bytes: &[u8]) -> Result<(Header, RgbImage), Fault> {
+/// As [`decode`], into memory that is at hand, where that is of use. What it held does not matter.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_into(bytes: &[u8], memory: Vec<u8>) -> Result<(Header, RgbImage), Fault> {
+    // Decoders are the work of others and meet arbitrary bytes: one that panics must not take training down.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_trusting(bytes, memory)));
+    decoded.unwrap_or(Err(Fault::Panicked))
+}
+
+fn decode_trusting(bytes: &[u8], memory: Vec<u8>) -> Result<(Header, RgbImage), Fault> {
     if bytes.is_empty() {
         return Err(Fault::Empty);
     }
     let guessed = image::guess_format(bytes).ok();
     let known = |(format, _): &&(ImageFormat, &str)| Some(*format) == guessed;
     let &(format, name) = FORMATS.iter().find(known).ok_or(Fault::Unknown)?;
-    let mut decoder = open(bytes, format).map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
-        return Err(Fault::NoPixels { width, height });
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Fault::TooLarge { width, height });
-    }
-    if format == ImageFormat::Jpeg && !jpeg::ends(bytes) {
-        return Err(Fault::CutShort);
-    }
-    // Metadata that cannot be read is no reason to do without the picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let color = decoder.color_type();
-    let stored = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let (stored, color, orientation) = match format {
+        ImageFormat::Jpeg => of_jpeg(bytes, memory)?,
+        _ => of_another(bytes, format)?,
+    };
     let mut seen = DynamicImage::ImageRgb8(to_rgb(stored));
     seen.apply_orientation(orientation);
     let pixels = seen.into_rgb8();
@@ -125,6 +123,53 @@ fn decode_trusting(bytes: &[u8]) -> Result<(Header, RgbImage), Fault> {
         turned: orientation != Orientation::NoTransforms,
     };
     Ok((header, pixels))
+}
+
+/// An image as it is stored, of which samples, and as which it is to be seen.
+type Stored = (DynamicImage, ColorType, Orientation);
+
+fn of_jpeg(bytes: &[u8], memory: Vec<u8>) -> Result<Stored, Fault> {
+    let jpeg = Jpeg::open(bytes)?;
+    let (width, height, grey) = (jpeg.width, jpeg.height, jpeg.grey);
+    check(width, height)?;
+    if !jpeg::ends(bytes) {
+        return Err(Fault::CutShort);
+    }
+    let orientation = jpeg.orientation();
+    let samples = jpeg.samples(memory)?;
+    let whole = "the decoder was given room for every sample";
+    Ok(match grey {
+        true => {
+            let image = GrayImage::from_raw(width, height, samples).expect(whole);
+            (DynamicImage::ImageLuma8(image), ColorType::L8, orientation)
+        }
+        false => {
+            let image = RgbImage::from_raw(width, height, samples).expect(whole);
+            (DynamicImage::ImageRgb8(image), ColorType::Rgb8, orientation)
+        }
+    })
+}
+
+fn of_another(bytes: &[u8], format: ImageFormat) -> Result<Stored, Fault> {
+    let mut decoder = open(bytes, format).map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    check(width, height)?;
+    // Metadata that cannot be read is no reason to do without the picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let color = decoder.color_type();
+    let stored = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    Ok((stored, color, orientation))
+}
+
+/// Refuses what is not to be decoded, before memory is taken for it.
+fn check(width: u32, height: u32) -> Result<(), Fault> {
+    if width == 0 || height == 0 {
+        return Err(Fault::NoPixels { width, height });
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(Fault::TooLarge { width, height });
+    }
+    Ok(())
 }
 
 fn open(bytes: &[u8], format: ImageFormat) -> ImageResult<impl ImageDecoder + '_> {

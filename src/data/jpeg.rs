@@ -1,6 +1,78 @@
-//! Whether a JPEG is whole. The decoder fills what is missing with grey and does not say so.
+//! JPEGs: read by zune-jpeg itself, of whose headers the crate `image` makes three passes; and whether one is whole, for the
+//! decoder fills what is missing with grey and does not say so.
+
+use image::metadata::Orientation;
+use zune_jpeg::{
+    JpegDecoder,
+    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
+};
+
+use super::decode::Fault;
 
 const END_OF_IMAGE: u8 = 0xd9;
+
+/// A JPEG of which the headers have been read.
+pub struct Jpeg<'b> {
+    decoder: JpegDecoder<ZCursor<&'b [u8]>>,
+    /// In pixels, as it is stored.
+    pub width: u32,
+    /// In pixels, as it is stored.
+    pub height: u32,
+    /// Whether it has one channel.
+    pub grey: bool,
+}
+
+impl<'b> Jpeg<'b> {
+    /// # Errors
+    /// The headers are damaged, or of a kind that is not read.
+    pub fn open(bytes: &'b [u8]) -> Result<Self, Fault> {
+        let options = DecoderOptions::default()
+            .set_strict_mode(false)
+            .set_max_width(usize::MAX)
+            .set_max_height(usize::MAX);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(damaged)?;
+        let dimensions = decoder.dimensions().unwrap_or_default();
+        let [width, height] = [dimensions.0, dimensions.1].map(|side| side as u32);
+        let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+        let out = if grey {
+            ColorSpace::Luma
+        } else {
+            ColorSpace::RGB
+        };
+        decoder.set_options(decoder.options().jpeg_set_out_colorspace(out));
+        Ok(Self {
+            decoder,
+            width,
+            height,
+            grey,
+        })
+    }
+
+    /// As which it is to be seen. Metadata that cannot be read is no reason to do without the picture.
+    pub fn orientation(&self) -> Orientation {
+        let exif = self.decoder.exif();
+        let told = exif.and_then(|exif| Orientation::from_exif_chunk(exif));
+        told.unwrap_or(Orientation::NoTransforms)
+    }
+
+    /// One sample for each pixel where it is grey, else three, in memory that may have held something else.
+    ///
+    /// # Errors
+    /// What is behind the headers is damaged.
+    pub fn samples(mut self, mut samples: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let channels = if self.grey { 1 } else { 3 };
+        samples.clear();
+        // A damaged picture shows nothing of the one before: the decoder may leave samples as they are.
+        samples.resize(channels * self.width as usize * self.height as usize, 0);
+        self.decoder.decode_into(&mut samples).map_err(damaged)?;
+        Ok(samples)
+    }
+}
+
+fn damaged(error: impl ToString) -> Fault {
+    Fault::Damaged(error.to_string())
+}
 
 /// Whether the markers of a JPEG lead to its end. What follows the end does not count: phones append films, and what is
 /// embedded in a segment does not either: cameras put a whole thumbnail there.
@@ -23,8 +95,11 @@ pub fn ends(bytes: &[u8]) -> bool {
 /// Where the next marker is that has a segment, or ends the image. Inside a scan 0xff is followed by 0 or a restart
 /// marker; before a marker it may be repeated.
 fn marker(bytes: &[u8]) -> Option<usize> {
-    let mut pairs = bytes.windows(2);
-    pairs.position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0x01 | 0xd0..=0xd8 | 0xff))
+    let is_marker = |&at: &usize| {
+        let next = bytes.get(at + 1);
+        next.is_some_and(|next| !matches!(next, 0x00 | 0x01 | 0xd0..=0xd8 | 0xff))
+    };
+    memchr::memchr_iter(0xff, bytes).find(is_marker)
 }
 
 #[cfg(test)]

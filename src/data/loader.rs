@@ -26,8 +26,8 @@ use std::{
 use super::{
     DataConfig, DataError, Dataset, Order, Source,
     buffered::Buffered,
+    dataset::Scratch,
     gather::{Gather, Job, Places},
-    resample::Resampler,
     stream::Stream,
     tally::Skipped,
 };
@@ -254,7 +254,7 @@ fn worker_count(asked: usize) -> usize {
 }
 
 fn work(dataset: &Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
-    let mut resampler = Resampler::default();
+    let mut scratch = Scratch::default();
     let take = || {
         let queue = queue.lock().expect("receiving does not panic");
         queue.recv()
@@ -263,7 +263,7 @@ fn work(dataset: &Dataset, queue: &Mutex<Receiver<Job>>, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let pixels = dataset.augment(job.image, job.encoded, job.view, &mut resampler);
+        let pixels = dataset.augment(job.image, job.encoded, job.view, &mut scratch);
         // Nobody waits for the answer any more if the loader was dropped meanwhile.
         let _ = job.answer.send(pixels);
     }

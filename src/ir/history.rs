@@ -50,6 +50,11 @@ impl History {
         heirs
     }
 
+    /// All clones.
+    pub fn all_clones(&self) -> FxHashSet<usize> {
+        self.again.values().flatten().copied().collect()
+    }
+
     /// The clones of a node, and theirs.
     pub fn clones(&self, node: usize) -> Vec<usize> {
         let mut clones = Vec::new();
@@ -114,7 +119,7 @@ mod tests {
         let clone = r.again(root.node, &[x]);
         let number = |node: NodeIndex| meta(&graph).nodes[&node].number();
         let history = &meta(&graph).history;
-        assert_eq!(history.clones(number(root.node)), [number(clone.node)]);
-        assert!(history.clones(number(clone.node)).is_empty());
+        assert_eq!(history.clones(number(root.node)), [number(clone)]);
+        assert!(history.clones(number(clone)).is_empty());
     }
 }

@@ -7,22 +7,29 @@ mod fold_constants;
 mod folds;
 mod merge_duplicates;
 mod precision;
+mod recompute;
 mod rematerialise;
 mod remove_dead;
 mod rows;
 
-// What fusion is made of.
+// What decides what is kept, and what fusion is made of.
 mod emit;
 mod flow;
+mod forward;
 mod regions;
 mod sums;
 mod walk;
 
-use crate::ir::{
-    Graph,
-    verify::{Violation, verify},
+use crate::{
+    ir::{
+        Graph,
+        verify::{Violation, verify},
+    },
+    recipe::Precision,
 };
 use luminal::prelude::{Compiler, ToIdsMut};
+
+pub use recompute::{Recompute, Recomputed};
 
 /// One pass: what it is called in errors and listings, and what it does to a graph.
 #[derive(Debug, Clone, Copy)]
@@ -56,12 +63,46 @@ pub const PASSES: &[Pass] = &[
 /// On the whole training step in bf16, behind the contractions.
 pub const PRECISION: Pass = pass("precision", precision::run);
 
+/// On the whole training step where every block that repeats is computed again, behind [`PRECISION`]. [`fuse`] does as much of
+/// it as it is asked to.
+pub const RECOMPUTE: Pass = pass("recompute", |graph| {
+    recompute::run(graph, Recompute::ALL);
+});
+
 /// On the whole training step in bf16: [`PASSES`] with [`PRECISION`].
 pub fn in_bf16() -> Vec<Pass> {
-    let mut passes = PASSES.to_vec();
-    let contractions = passes.iter().position(|pass| pass.name == "contractions");
-    passes.insert(contractions.map_or(passes.len(), |at| at + 1), PRECISION);
-    passes
+    let [mut passes, fusion] = halves();
+    passes.push(PRECISION);
+    [passes, fusion].concat()
+}
+
+/// [`PASSES`] up to what is stored being decided, and from there.
+fn halves() -> [Vec<Pass>; 2] {
+    let contractions = PASSES.iter().position(|pass| pass.name == "contractions");
+    let (before, behind) = PASSES.split_at(contractions.map_or(PASSES.len(), |at| at + 1));
+    [before.to_vec(), behind.to_vec()]
+}
+
+/// Makes the whole training step what a plan is made of, in this precision, and with so much computed again.
+///
+/// # Errors
+/// As [`run`].
+pub fn fuse(
+    graph: &mut Graph,
+    precision: Precision,
+    again: Recompute,
+) -> Result<Recomputed, Broken> {
+    let [before, behind] = halves();
+    run(&before, graph)?;
+    if precision == Precision::Bf16 {
+        run(&[PRECISION], graph)?;
+    }
+    let recomputed = recompute::run(graph, again);
+    if recomputed.blocks > 0 {
+        check(RECOMPUTE.name, graph)?;
+    }
+    run(&behind, graph)?;
+    Ok(recomputed)
 }
 
 const fn pass(name: &'static str, run: fn(&mut Graph)) -> Pass {
@@ -92,10 +133,11 @@ pub fn run(passes: &[Pass], graph: &mut Graph) -> Result<(), Broken> {
     for pass in passes {
         // Not `Graph::compile`, which also sorts the whole graph for an executor we do not use.
         pass.compile(graph, ());
-        verify(graph).map_err(|violation| Broken {
-            pass: pass.name,
-            violation,
-        })?;
+        check(pass.name, graph)?;
     }
     Ok(())
+}
+
+fn check(pass: &'static str, graph: &Graph) -> Result<(), Broken> {
+    verify(graph).map_err(|violation| Broken { pass, violation })
 }

@@ -237,7 +237,7 @@ fn round(graph: &mut Graph, (node, output): (NodeIndex, u8), place: NodeIndex, e
 }
 
 /// Whether an output holds numbers of bf16 already.
-fn is_rounded(graph: &Graph, node: NodeIndex, output: u8) -> bool {
+pub fn is_rounded(graph: &Graph, node: NodeIndex, output: u8) -> bool {
     if let Some(op) = own::<Attention>(graph, node) {
         return op.rounds && output == 0;
     }

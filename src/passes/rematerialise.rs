@@ -6,11 +6,10 @@
 //! is taken unless it keeps less, so memory never grows.
 
 mod cut;
-mod stages;
 
-use crate::ir::{Graph, NodeIndex, Origin, Rewriter, Value, meta, rewrite};
+use super::forward::{Forward, Reader};
+use crate::ir::{Graph, NodeIndex, Origin, Rewriter, meta, rewrite};
 use cut::{Cut, END, START, WHOLE};
-use stages::Forward;
 
 /// What a byte costs: kept for the backward part; written for it alone, where the forward part has no need to store it; computed
 /// again. A clone saves at least a thirty-second of its own size.
@@ -98,7 +97,7 @@ fn decide(forward: &Forward, stage: &[usize], fates: &[Fate]) -> Vec<Fate> {
 /// Puts the clones where the backward part first needs them.
 fn clone(graph: &mut Graph, forward: &Forward, fates: &[Fate]) {
     let first = first_readers(forward, fates);
-    let mut clones: Vec<Option<Value>> = vec![None; forward.nodes.len()];
+    let mut clones: Vec<Option<NodeIndex>> = vec![None; forward.nodes.len()];
     for (at, node) in forward.nodes.iter().enumerate() {
         let Some(reader) = first[at] else {
             continue;
@@ -106,8 +105,8 @@ fn clone(graph: &mut Graph, forward: &Forward, fates: &[Fate]) {
         let mut inputs = rewrite::sources(graph, node.id);
         for input in &mut inputs {
             let source = forward.at[&input.node];
-            if let Some(clone) = &clones[source] {
-                input.node = clone.node;
+            if let Some(clone) = clones[source] {
+                input.node = clone;
             }
         }
         let path = meta(graph).nodes[&node.id].origin.path.clone();
@@ -118,14 +117,14 @@ fn clone(graph: &mut Graph, forward: &Forward, fates: &[Fate]) {
             backward: true,
         });
         let clone = r.again(node.id, &inputs);
-        r.hand_over(node.id, &clone, |reader| reader.backward);
+        r.hand_over(node.id, clone, |reader| reader.backward);
         clones[at] = Some(clone);
     }
 }
 
 /// Of each clone the node of the backward part that first needs it.
 fn first_readers(forward: &Forward, fates: &[Fate]) -> Vec<Option<NodeIndex>> {
-    let mut first: Vec<Option<stages::Reader>> = vec![None; forward.nodes.len()];
+    let mut first: Vec<Option<Reader>> = vec![None; forward.nodes.len()];
     for (at, node) in forward.nodes.iter().enumerate().rev() {
         if fates[at] != Fate::Cloned {
             continue;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use kernel::{Access, Kernel};
 pub use layout::{Life, lives};
-pub use lower::{lower, lower_from};
+pub use lower::{Lowered, lower, lower_from};
 pub use work::Work;
 
 /// Index into [`Plan::buffers`].

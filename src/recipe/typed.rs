@@ -64,6 +64,9 @@ pub struct Train {
     pub micro_batch: Option<usize>,
     /// Of activations and weights.
     pub precision: Precision,
+    /// Of how many blocks that repeat the inside is computed again for the gradient, instead of being kept; more than there are is
+    /// all. `None` for as many as it takes to fit the memory, where one image at a time, or the micro-batch that is named, does not.
+    pub recompute: Option<usize>,
     /// How gradients move weights.
     pub optimizer: Optimizer,
     /// The learning rate of every step.

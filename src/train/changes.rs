@@ -45,6 +45,7 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     ("train.batch", Another),
     ("train.micro_batch", Goes(ROUNDING)),
     ("train.precision", Another),
+    ("train.recompute", Same),
     ("train.optimizer.name", Another),
     ("train.optimizer", Goes(FROM_HERE)),
     ("train.schedule", Goes(STRETCHED)),

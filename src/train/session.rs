@@ -4,11 +4,11 @@
 //! that is stopped anywhere and resumed makes the same steps to the bit.
 
 mod feeding;
+mod keeping;
 
 use std::{path::PathBuf, time::Instant};
 
 use super::{
-    checkpoint::{self, State},
     error::TrainError,
     gallery::Gallery,
     gradients,
@@ -23,7 +23,7 @@ use super::{
     unreadable::Unreadable,
     upkeep::{self, cannot_write},
 };
-use crate::data::{Batch, Loader, Skipped};
+use crate::data::{Batch, Loader};
 
 /// A run under way.
 pub(super) struct Session<'r, 'p> {
@@ -267,87 +267,6 @@ impl<'r, 'p> Session<'r, 'p> {
             files: files.to_vec(),
             checkpoint: self.checkpoint.clone(),
         })
-    }
-
-    fn log(&mut self, record: &Record) -> Result<(), TrainError> {
-        let appended = self.log.append(record);
-        self.logged = appended.is_ok();
-        appended.map_err(cannot_write(&self.run.output.metrics()))
-    }
-
-    /// Makes the log lasting. Lines are lost for good where that fails: asking the system again would prove nothing.
-    fn sync_log(&mut self) -> Result<(), TrainError> {
-        let synced = self.log.sync();
-        self.logged = synced.is_ok();
-        synced.map_err(cannot_write(&self.run.output.metrics()))
-    }
-
-    fn tell_unreadable(&mut self, images: &[Skipped]) -> Result<(), TrainError> {
-        for image in images {
-            let path = self.run.output.unreadable();
-            if self
-                .unreadable
-                .add(self.run.output.disk(), image)
-                .map_err(cannot_write(&path))?
-            {
-                self.observer.observe(Event::Unreadable(image));
-            }
-        }
-        Ok(())
-    }
-
-    /// Saves what no checkpoint holds yet; not the state before the first step, which the seed gives.
-    fn save_if_new(&mut self) -> Result<(), TrainError> {
-        match self.saved == Some(self.made) || self.made == 0 {
-            true => Ok(()),
-            false => self.save(),
-        }
-    }
-
-    /// Behind an error, which is the one to report: should saving fail too, the last checkpoint still stands.
-    pub fn save_what_is_sound(&mut self, error: &TrainError) {
-        if error.leaves_state_sound() && self.logged {
-            let _ = self.save_if_new();
-        }
-    }
-
-    fn save(&mut self) -> Result<(), TrainError> {
-        let _saving = self.stop.saving();
-        if let Some(tensor) = checkpoint::not_finite(self.program)? {
-            return Err(TrainError::NonFiniteState {
-                tensor,
-                step: self.made,
-                checkpoint: self.checkpoint.clone(),
-            });
-        }
-        // Steps up to a checkpoint are logged whenever the checkpoint is there.
-        self.sync_log()?;
-        let next = self.loader.order().place(self.made);
-        let state = State {
-            batch: self.run.batch,
-            epoch: next.epoch,
-            graphs: self.run.graphs.clone(),
-            images: self.loader.dataset().len(),
-            micro_batch: self.program.micro_batch(),
-            names: self.names.clone(),
-            position: next.position,
-            recipe: self.run.recipe.clone(),
-            seed: self.run.data.seed,
-            step: self.made,
-        };
-        let (disk, folder) = (self.run.output.disk(), self.run.output.checkpoints());
-        let path = checkpoint::save(disk, &folder, self.program, &state)?;
-        self.saved = Some(self.made);
-        self.checkpoint = Some(path.clone());
-        self.tell_last();
-        checkpoint::prune(disk, &folder, self.run.keep, self.made)?;
-        self.observer.observe(Event::Saved(&path));
-        Ok(())
-    }
-
-    /// Whoever ends the program from outside knows what is left.
-    fn tell_last(&self) {
-        self.stop.will_leave(self.checkpoint.as_deref());
     }
 
     /// Whether pictures are due behind a step.

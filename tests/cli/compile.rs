@@ -151,6 +151,42 @@ fn the_micro_batch_can_be_chosen_and_stays_with_the_recipe() {
 }
 
 #[test]
+fn blocks_are_computed_again_where_the_memory_asks_for_it() {
+    let desk = Desk::new();
+    let deep = "model.encoder={ graph: vit.encoder, dim: 24, depth: 6, heads: 2, patch: 8 }";
+    let compile = |more: &[&str]| {
+        let all = [&["compile", "tiny", "--set", deep, "--json"], more].concat();
+        desk.good(&all).json()
+    };
+    let total = |json: &serde_json::Value| json["memory"]["total"].as_u64().expect("bytes");
+    // One image at a time, and two where they are named.
+    for named in [&[][..], &["--micro-batch", "2"][..]] {
+        let images = named.last().map_or("1", |images| images);
+        let kept = compile(&["--micro-batch", images]);
+        assert!(kept["recomputed"].is_null());
+        let size = (total(&kept) - 1).to_string();
+        let less = compile(&[&["--memory", &size], named].concat());
+        let again = &less["recomputed"];
+        assert_eq!(less["micro_batch"].to_string(), images);
+        assert!(total(&less) < total(&kept));
+        assert_eq!(again["saved"], total(&kept) - total(&less));
+        assert!(again["flops"].as_u64() > Some(0) && again["of"] == 6);
+        // No more than it takes, and the resolved recipe says how many.
+        let blocks = again["blocks"].as_u64().expect("a count");
+        assert!((1..6).contains(&blocks), "{blocks}");
+        let resolved = desk.read("build/tiny/recipe.yaml");
+        assert!(resolved.contains(&format!("recompute: {blocks}")));
+        let once_more = desk
+            .good(&["compile", "build/tiny/recipe.yaml", "--json"])
+            .json();
+        assert_eq!(once_more["recomputed"]["blocks"], blocks);
+        assert_eq!(total(&once_more), total(&less));
+    }
+    let never = compile(&["--memory", "1KiB", "--set", "train.recompute=0"]);
+    assert!(never["recomputed"].is_null());
+}
+
+#[test]
 fn json_has_what_the_summary_has() {
     let desk = Desk::new();
     let json = desk.good(&["compile", "tiny", "--json"]).json();

@@ -56,11 +56,6 @@ fn wrong_usage() {
                 &["invalid digit"],
             ),
             (
-                &["compile", "tiny", "--micro-batch", "2", "--memory", "1GiB"],
-                USAGE,
-                &["cannot be used with"],
-            ),
-            (
                 &["compile", "tiny", "--backend", "gpu"],
                 USAGE,
                 &["[possible values: auto, cpu, cuda, luminal-cuda, reference"],

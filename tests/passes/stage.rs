@@ -3,7 +3,7 @@
 use mimc::{
     gradient::differentiate,
     ir::Graph,
-    passes::{self, BEFORE_GRADIENT, PASSES, PRECISION, Pass},
+    passes::{self, BEFORE_GRADIENT, PASSES, PRECISION, Pass, RECOMPUTE},
 };
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ impl Stage {
                 all.push(Stage::Pass(pass));
             }
         }
-        all.push(Stage::Pass(PRECISION));
+        all.extend([PRECISION, RECOMPUTE].map(Stage::Pass));
         all
     }
 

@@ -18,9 +18,59 @@ const PADDING: f64 = 12.0;
 const LETTER: f64 = 7.0;
 const WIDEST: usize = 34;
 
+/// Where boxes and arrows lie.
+pub struct Layout(Graph<NodeLabel, EdgeLabel>);
+
+impl Layout {
+    /// For pictures of as many boxes with the same arrows: each box is as large as the largest in its place, so that alike parts
+    /// look alike, and are laid out once.
+    pub fn of(pictures: &[&Picture]) -> Layout {
+        let mut graph = Graph::with_options(GraphOptions {
+            directed: true,
+            // Where two boxes read one another, one arrow is turned round on the way.
+            multigraph: true,
+            compound: false,
+        });
+        let first = pictures.first();
+        for at in 0..first.map_or(0, |picture| picture.boxes.len()) {
+            let sizes = pictures.iter().map(|picture| size(&picture.boxes[at]));
+            let (width, height) = sizes.fold((0.0, 0.0), |all: (f64, f64), one| {
+                (all.0.max(one.0), all.1.max(one.1))
+            });
+            let label = NodeLabel {
+                width,
+                height,
+                ..NodeLabel::default()
+            };
+            graph.set_node(at.to_string(), Some(label));
+        }
+        for (from, to) in first.iter().flat_map(|picture| &picture.arrows) {
+            let label = Some(EdgeLabel::default());
+            graph.set_edge(from.to_string(), to.to_string(), label, None);
+        }
+        let options = LayoutOptions {
+            rankdir: RankDir::TB,
+            nodesep: 18.0,
+            ranksep: 30.0,
+            edgesep: 10.0,
+            marginx: 8.0,
+            marginy: 8.0,
+            ..LayoutOptions::default()
+        };
+        layout(&mut graph, Some(options));
+        Layout(graph)
+    }
+
+    fn size(&self) -> (f64, f64) {
+        let size = self.0.graph_label::<GraphLabel>();
+        size.map_or((0.0, 0.0), |label| (label.width, label.height))
+    }
+}
+
 /// The picture from top to bottom.
-pub fn draw(picture: &Picture) -> Markup {
-    let (graph, width, height) = laid_out(picture);
+pub fn draw(picture: &Picture, layout: &Layout) -> Markup {
+    let (width, height) = layout.size();
+    let graph = &layout.0;
     let view_box = format!("0 0 {} {}", short(width), short(height));
     html! {
         svg.graph viewBox=(view_box) data-width=(short(width)) data-height=(short(height)) role="group" {
@@ -36,41 +86,6 @@ pub fn draw(picture: &Picture) -> Markup {
             }
         }
     }
-}
-
-fn laid_out(picture: &Picture) -> (Graph<NodeLabel, EdgeLabel>, f64, f64) {
-    let mut graph = Graph::with_options(GraphOptions {
-        directed: true,
-        // Where two boxes read one another, one arrow is turned round on the way.
-        multigraph: true,
-        compound: false,
-    });
-    for (at, square) in picture.boxes.iter().enumerate() {
-        let (width, height) = size(square);
-        let label = NodeLabel {
-            width,
-            height,
-            ..NodeLabel::default()
-        };
-        graph.set_node(at.to_string(), Some(label));
-    }
-    for (from, to) in &picture.arrows {
-        let label = Some(EdgeLabel::default());
-        graph.set_edge(from.to_string(), to.to_string(), label, None);
-    }
-    let options = LayoutOptions {
-        rankdir: RankDir::TB,
-        nodesep: 18.0,
-        ranksep: 30.0,
-        edgesep: 10.0,
-        marginx: 8.0,
-        marginy: 8.0,
-        ..LayoutOptions::default()
-    };
-    layout(&mut graph, Some(options));
-    let size = graph.graph_label::<GraphLabel>();
-    let (width, height) = size.map_or((0.0, 0.0), |label| (label.width, label.height));
-    (graph, width, height)
 }
 
 fn texts(square: &Square) -> Vec<String> {
@@ -175,11 +190,25 @@ mod tests {
             ],
             arrows: BTreeSet::from([(0, 1), (1, 2)]),
         };
-        let text = draw(&picture).into_string();
+        let text = draw(&picture, &Layout::of(&[&picture])).into_string();
         assert_eq!(text.matches("<path").count(), 2);
         assert_eq!(text.matches("<rect").count(), 4, "what opens has two");
         assert!(text.contains("&lt;b&gt;&amp;") && !text.contains("<b>"));
         assert!(text.contains("data-opens=\"norm\""));
+    }
+
+    #[test]
+    fn alike_pictures_share_a_layout_that_holds_the_longest_of_their_texts() {
+        let picture = |label: &str| Picture {
+            boxes: vec![square("x", Role::Source), square(label, Role::Result)],
+            arrows: BTreeSet::from([(0, 1)]),
+        };
+        let (short, long) = (picture("add"), picture("contraction of 12 nodes"));
+        let alone = draw(&long, &Layout::of(&[&long])).into_string();
+        let shared = Layout::of(&[&short, &long]);
+        assert_eq!(draw(&long, &shared).into_string(), alone);
+        let drawn = draw(&short, &shared).into_string();
+        assert_eq!(drawn, alone.replace("contraction of 12 nodes", "add"));
     }
 
     #[test]
@@ -205,7 +234,7 @@ mod tests {
                 boxes: boxes.collect(),
                 arrows,
             };
-            let text = draw(&picture).into_string();
+            let text = draw(&picture, &Layout::of(&[&picture])).into_string();
             assert_eq!(text.matches("<path").count(), picture.arrows.len());
             assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         }

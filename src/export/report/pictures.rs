@@ -1,7 +1,8 @@
 //! The pictures of a compiled recipe: what is inside each of its parts, as it was written and behind fusion.
 
 use super::{
-    diagram, kernels,
+    diagram::{self, Layout},
+    kernels,
     scopes::{Item, MOST, Picture, Scopes},
     work::{Costed, Phase},
 };
@@ -28,10 +29,7 @@ impl Pictures {
             .filter(|one| !one.path.is_empty())
             .map(|one| (&*one.path, &*one.graph))
             .collect();
-        let mut pictures = Pictures {
-            drawn: Vec::new(),
-            scopes: BTreeMap::new(),
-        };
+        let mut shown: BTreeMap<String, [Option<usize>; 2]> = BTreeMap::new();
         let batch = program.micro_batch;
         let mut known: HashMap<Picture, usize> = HashMap::new();
         let sides = [written(anatomy, batch), fused(anatomy, costed, batch)];
@@ -42,16 +40,35 @@ impl Pictures {
                 if picture.boxes.is_empty() || picture.boxes.len() > MOST {
                     continue;
                 }
-                let at = known.get(&picture).copied().unwrap_or_else(|| {
-                    pictures.drawn.push(diagram::draw(&picture));
-                    known.insert(picture, pictures.drawn.len() - 1);
-                    pictures.drawn.len() - 1
-                });
-                pictures.scopes.entry(scope).or_default()[side] = Some(at);
+                let next = known.len();
+                let at = *known.entry(picture).or_insert(next);
+                shown.entry(scope).or_default()[side] = Some(at);
             }
         }
-        pictures
+        let mut pictures: Vec<(Picture, usize)> = known.into_iter().collect();
+        pictures.sort_by_key(|(_, at)| *at);
+        Pictures {
+            drawn: draw(pictures.iter().map(|(picture, _)| picture).collect()),
+            scopes: shown,
+        }
     }
+}
+
+/// Each picture, in the layout of all that are alike.
+fn draw(pictures: Vec<&Picture>) -> Vec<Markup> {
+    let form = |picture: &Picture| (picture.boxes.len(), picture.arrows.clone());
+    let mut alike: HashMap<_, Vec<&Picture>> = HashMap::new();
+    for picture in &pictures {
+        alike.entry(form(picture)).or_default().push(picture);
+    }
+    let alike = alike.into_iter();
+    let layouts: HashMap<_, Layout> = alike
+        .map(|(form, pictures)| (form, Layout::of(&pictures)))
+        .collect();
+    let drawn = pictures.iter();
+    drawn
+        .map(|picture| diagram::draw(picture, &layouts[&form(picture)]))
+        .collect()
 }
 
 /// The nodes of the model as elaboration makes them.

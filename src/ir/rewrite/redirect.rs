@@ -57,29 +57,26 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A second node that does what a node of one output does, from inputs of the same dims.
-    pub fn again(&mut self, node: NodeIndex, inputs: &[Value]) -> Value {
+    /// A second node that does what a node does, from inputs of the same dims.
+    pub fn again(&mut self, node: NodeIndex, inputs: &[Value]) -> NodeIndex {
         let op = copy::operator(&*self.graph.graph[node]);
         let dims = meta(self.graph).nodes[&node].dims.clone();
-        let view = view::plain(&dims[0]);
         let clone = self.boxed(op, inputs, dims);
         let number = |node| meta(self.graph).nodes[&node].number();
         let (original, repeated) = (number(node), number(clone));
         meta_mut(self.graph).history.repeated(original, repeated);
-        Value {
-            node: clone,
-            output: 0,
-            view,
-        }
+        clone
     }
 
-    /// Those readers of a node of one output that come from `places` read `by` instead, a buffer of the same elements.
-    pub fn hand_over(&mut self, node: NodeIndex, by: &Value, places: impl Fn(&Origin) -> bool) {
-        for (edge, reader) in self.reading_edges(node, 0) {
-            if places(&meta(self.graph).nodes[&reader].origin)
-                && let Some(weight) = self.graph.graph.remove_edge(edge)
-            {
-                self.graph.graph.add_edge(by.node, reader, weight);
+    /// Those readers of a node that come from `places` read the same outputs of `by` instead, which does what the node does.
+    pub fn hand_over(&mut self, node: NodeIndex, by: NodeIndex, places: impl Fn(&Origin) -> bool) {
+        for output in 0..meta(self.graph).nodes[&node].dims.len() {
+            for (edge, reader) in self.reading_edges(node, output as u8) {
+                if places(&meta(self.graph).nodes[&reader].origin)
+                    && let Some(weight) = self.graph.graph.remove_edge(edge)
+                {
+                    self.graph.graph.add_edge(by, reader, weight);
+                }
             }
         }
     }

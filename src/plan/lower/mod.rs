@@ -24,14 +24,22 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// # Panics
 /// On a graph that [`verify`](crate::ir::verify::verify) refuses.
 pub fn lower(graph: &Graph) -> Plan {
-    lower_from(graph).0
+    lower_from(graph).plan
 }
 
-/// As [`lower`], and tells the number of the node that each kernel comes from: of `accumulate`, then of `apply`.
+/// A plan and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    pub plan: Plan,
+    /// The number of the node that each kernel comes from: of `accumulate`, then of `apply`.
+    pub from: Vec<usize>,
+}
+
+/// As [`lower`], and tells which node each kernel comes from.
 ///
 /// # Panics
 /// As [`lower`].
-pub fn lower_from(graph: &Graph) -> (Plan, Vec<usize>) {
+pub fn lower_from(graph: &Graph) -> Lowered {
     let mut lowering = Lowering::new(graph);
     lowering.leaves();
     lowering.alias_state();
@@ -205,7 +213,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    fn finish(mut self) -> (Plan, Vec<usize>) {
+    fn finish(mut self) -> Lowered {
         for root in &meta(self.graph).roots {
             if roots::parse(&root.name).is_none() {
                 let buffer = match self.homes.get(&(root.node, root.output)) {
@@ -225,7 +233,10 @@ impl<'g> Lowering<'g> {
             }
         }
         layout::place(&mut self.plan);
-        (self.plan, self.lowered.concat())
+        Lowered {
+            plan: self.plan,
+            from: self.lowered.concat(),
+        }
     }
 
     // What the parts below use.

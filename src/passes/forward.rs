@@ -1,9 +1,14 @@
-//! The forward part as rematerialisation sees it: what is cheap, what is read by the backward part, and in which stage it is.
+//! The forward part as seen by what decides which of it is kept: what is cheap, what is read by the backward part, and in which
+//! stage it is.
 
-use crate::ir::{
-    Graph, Kind, NodeIndex, kind, meta,
-    ops::{Detach, Input},
-    rewrite,
+use super::precision::is_rounded;
+use crate::{
+    ir::{
+        Graph, Kind, NodeIndex, kind, meta,
+        ops::{Detach, Input},
+        rewrite,
+    },
+    plan::Element,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -71,12 +76,19 @@ impl Forward {
             sources.sort_unstable();
             sources.dedup();
             let work = work(graph, id);
-            let elements = |d: &Vec<usize>| d.iter().product::<usize>() as u64;
+            let bytes = |(output, dims): (usize, &Vec<usize>)| {
+                let element = if is_rounded(graph, id, output as u8) {
+                    Element::Bf16
+                } else {
+                    Element::F32
+                };
+                (dims.iter().product::<usize>() * element.bytes()) as u64
+            };
             let before = sources.iter().map(|&source| forward.nodes[source].stage);
             forward.at.insert(id, forward.nodes.len());
             forward.nodes.push(Node {
                 id,
-                bytes: 4 * of.dims.iter().map(elements).sum::<u64>(),
+                bytes: of.dims.iter().enumerate().map(bytes).sum(),
                 is_free: work == Work::Leaf || roots.contains(&id),
                 is_cheap: work == Work::Cheap,
                 is_stored: false,
