@@ -59,6 +59,8 @@ pub struct Recipe {
     pub train: Train,
     /// Where the keys stand that were written.
     spans: HashMap<&'static str, Span>,
+    /// What has settled a precision that was left open.
+    settled: Option<&'static str>,
 }
 
 impl Recipe {
@@ -127,6 +129,7 @@ impl Recipe {
                 data,
                 train,
                 spans: values.spans,
+                settled: None,
             }),
             _ => Err(Diagnostics(found).in_order()),
         }
@@ -139,6 +142,16 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         let file = SourceFile::new(format!("{} (resolved)", self.name), self.to_yaml());
         Self::parse(&file, &self.name, &[]).map(drop)
+    }
+
+    /// Puts a precision where the recipe says `auto`, and tells whether it does; `by` is what asks for it, `cuda`.
+    pub fn settle(&mut self, precision: Precision, by: &'static str) -> bool {
+        let open = self.train.precision.is_none();
+        if open {
+            self.train.precision = Some(precision);
+            self.settled = Some(by);
+        }
+        open
     }
 
     /// What is legal and doubtful.

@@ -179,7 +179,7 @@ impl Summary {
                 arena: cost.arena,
                 state: cost.state,
             },
-            precision: recipe.train.precision,
+            precision: recipe.train.computed_in(),
             recomputed: program.recomputed.as_ref().map(|of| Recomputed {
                 blocks: of.blocks,
                 of: of.of,

@@ -6,6 +6,7 @@ pub mod cpu;
     reason = "kernels and their fields are named for what they are"
 )]
 pub mod cuda;
+mod lookup;
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -40,6 +41,11 @@ pub trait Backend: Sync {
     /// Bytes that a program can still take, and who grants them. `None` where that is not told.
     fn free_memory(&self) -> Option<FreeMemory> {
         free_memory()
+    }
+
+    /// What `train.precision: auto` comes to here.
+    fn precision(&self) -> Precision {
+        Precision::F32
     }
 
     /// What who trains in this precision here ought to know: one sentence, without a full stop.
@@ -171,6 +177,10 @@ impl Backend for Cuda {
 
     fn doc(&self) -> &'static str {
         "fused kernels on an NVIDIA GPU, f32 and bf16"
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::Bf16
     }
 
     fn unusable(&self) -> Option<String> {

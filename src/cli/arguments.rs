@@ -5,7 +5,7 @@ use clap::{Args, builder::PossibleValuesParser, value_parser};
 use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{self, AUTO, BACKENDS, Backend},
-    recipe::Precision,
+    recipe::{Precision, Recipe},
     text::units::parse_bytes,
 };
 use std::sync::Once;
@@ -69,6 +69,16 @@ pub fn named(name: &str) -> &'static dyn Backend {
         screen::note(format_args!("backend {name}: {}", choice.why));
     });
     choice.backend
+}
+
+/// Settles the precision that a recipe leaves to the backend. What is not said is f32.
+pub fn settle(recipe: &mut Recipe, backend: &dyn Backend) {
+    let (precision, name) = (backend.precision(), backend.name());
+    if recipe.settle(precision, name) && precision != Precision::F32 {
+        screen::note(format_args!(
+            "precision {precision}: that is what `train.precision: auto` is on {name}"
+        ));
+    }
 }
 
 /// Tells what who trains in this precision on this backend ought to know.

@@ -71,7 +71,7 @@ pub fn write(
     let recipe = compiled.recipe.to_yaml();
     let listings = compiled.program.listings.as_ref();
     let listings = listings.expect("a whole compilation lists the program");
-    let summary = summary(job, compiled)?;
+    let summary = summary(compiled)?;
     let mut files = vec![
         (RECIPE, &recipe),
         ("graph.txt", &listings.graph),
@@ -109,12 +109,12 @@ pub fn write(
     })
 }
 
-fn summary(job: &Job, compiled: &Compiled) -> Result<(Summary, Option<Pace>), Failure> {
-    let pace = pace::pace_kept(job.backend())?;
+fn summary(compiled: &Compiled) -> Result<(Summary, Option<Pace>), Failure> {
+    let pace = pace::pace_kept(compiled.backend)?;
     let summary = Summary::new(
         &compiled.recipe,
         &compiled.program,
-        job.backend().name(),
+        compiled.backend.name(),
         compiled.seconds,
         pace.as_ref(),
     );

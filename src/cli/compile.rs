@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use mimc::{
     backend::{
-        AUTO,
+        AUTO, Cuda,
         cuda::{self, Target},
     },
     compile::compile_model,
@@ -41,9 +41,9 @@ pub struct Arguments {
     /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
-    /// What `--emit cuda` is for
-    #[arg(long, value_name = "ARCH", default_value = "sm_90", value_parser = target)]
-    target: Target,
+    /// Compile for a GPU that need not be here, as the backend cuda does; what `--emit cuda` is for [default there: sm_90]
+    #[arg(long, value_name = "ARCH", value_parser = target)]
+    target: Option<Target>,
     /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     depth: u8,
@@ -105,7 +105,12 @@ pub fn run(arguments: Arguments) -> Outcome {
         memory: arguments.memory,
         micro_batch: arguments.micro_batch,
     };
-    let compiled = job.compile(job.load()?, true)?;
+    let for_gpu = arguments.target.is_some() || matches!(arguments.emit, Some(Stage::Cuda));
+    let backend = match job.backend.as_str() {
+        AUTO if for_gpu => &Cuda,
+        _ => job.backend(),
+    };
+    let compiled = job.compile_for(backend, job.load()?, true)?;
     let default = || build::default_folder(&compiled.recipe);
     let folder = arguments.output.unwrap_or_else(default);
     let written = build::write(&job, &compiled, &folder, arguments.report.as_deref())?;
@@ -117,7 +122,8 @@ pub fn run(arguments: Arguments) -> Outcome {
     match arguments.emit {
         Some(stage) => {
             let depth = arguments.depth.into();
-            screen::print(stage.text(&compiled, depth, arguments.target)?)?;
+            let target = arguments.target.unwrap_or(Target(90));
+            screen::print(stage.text(&compiled, depth, target)?)?;
         }
         None if arguments.json => screen::print_json(&Document {
             summary,

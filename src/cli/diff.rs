@@ -4,6 +4,7 @@ use super::{Outcome, arguments::Sets, complete, job::library, screen};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use mimc::{
+    backend,
     compare::{Comparison, Entry, Measure, Unit, compare},
     compile::{Options, Program, compile, load},
     recipe::Recipe,
@@ -61,7 +62,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
 
 fn compiled(name: &str, sets: &[String]) -> Result<(Recipe, Program), super::Failure> {
     let library = library();
-    let recipe = load(name, sets, &library)?;
+    let mut recipe = load(name, sets, &library)?;
+    // As it would be trained here.
+    let here = backend::auto().backend;
+    recipe.settle(here.precision(), here.name());
     let options = Options {
         micro_batch: Some(1),
         listings: true,

@@ -1,7 +1,7 @@
 //! What is compiled and how, as a command line says it.
 
 use super::{
-    arguments::named,
+    arguments::{named, settle},
     failure::{Failure, colour},
     screen,
 };
@@ -32,6 +32,7 @@ pub struct Job {
 
 /// What came of it.
 pub struct Compiled {
+    pub backend: &'static dyn Backend,
     pub recipe: Recipe,
     pub library: Library,
     pub program: Program,
@@ -52,11 +53,22 @@ impl Job {
         Ok(load(&self.recipe, &self.sets, &library())?)
     }
 
+    /// As [`Job::compile_for`], for the job's own backend.
+    pub fn compile(&self, recipe: Recipe, whole: bool) -> Result<Compiled, Failure> {
+        self.compile_for(self.backend(), recipe, whole)
+    }
+
     /// Compiles a recipe that [`Job::load`] returned.
     ///
     /// `whole` also lists the program and tells what its kernels are made of, as a build folder has it.
-    pub fn compile(&self, mut recipe: Recipe, whole: bool) -> Result<Compiled, Failure> {
+    pub fn compile_for(
+        &self,
+        backend: &'static dyn Backend,
+        mut recipe: Recipe,
+        whole: bool,
+    ) -> Result<Compiled, Failure> {
         let started = Instant::now();
+        settle(&mut recipe, backend);
         let library = library();
         let options = Options {
             micro_batch: self.micro_batch,
@@ -76,6 +88,7 @@ impl Job {
             recipe.train.recompute = blocks.or(recipe.train.recompute);
         }
         Ok(Compiled {
+            backend,
             recipe,
             library,
             program,

@@ -25,7 +25,7 @@ use mimc::{
         units::{grouped, lasting, seconds},
     },
     train::{
-        checkpoint,
+        checkpoint::{self, State},
         output::Output,
         run::{Run, Summary},
         stop::Stop,
@@ -88,10 +88,18 @@ pub fn run(arguments: Arguments) -> Outcome {
     let default = || Path::new("runs").join(&recipe.name);
     let output = Output::new(arguments.output.clone().unwrap_or_else(default));
     let open = recipe.train.micro_batch.is_none() && job.micro_batch.is_none();
-    if arguments.resume && open {
-        // Going on to the same bits takes the same cut of the batch.
-        let cut = micro_batch_of(&output).filter(|cut| recipe.train.batch.is_multiple_of(*cut));
-        job.micro_batch = cut;
+    if arguments.resume
+        && let Some(state) = latest(&output)
+    {
+        // Going on to the same bits takes the same precision, on whatever backend, and the same cut of the batch.
+        let begun = Recipe::from_text(&recipe.name, &state.recipe);
+        if let Ok(begun) = begun {
+            recipe.settle(begun.train.computed_in(), "the checkpoint");
+        }
+        let fits = recipe.train.batch.is_multiple_of(state.micro_batch);
+        job.micro_batch = job
+            .micro_batch
+            .or((open && fits).then_some(state.micro_batch));
     }
     let mut compiled = compiled(&job, last.as_ref(), recipe, arguments.data.is_some())?;
     if open && job.memory.is_none() {
@@ -104,7 +112,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         steps: arguments.steps,
         ..Run::from_recipe(&compiled.recipe, &compiled.library, output)
     };
-    tell_notice(job.backend(), compiled.recipe.train.precision);
+    tell_notice(job.backend(), compiled.recipe.train.computed_in());
     let pace = pace::pace(job.backend());
     let foretold = pace.map(|pace| compiled.program.seconds(&pace));
     let program = &compiled.program;
@@ -197,9 +205,9 @@ fn compiled(
 }
 
 /// That of the latest sound checkpoint. Whatever is wrong with the others is told when the run resumes.
-fn micro_batch_of(output: &Output) -> Option<usize> {
+fn latest(output: &Output) -> Option<State> {
     let (checkpoint, _) = checkpoint::latest(&output.checkpoints()).ok()??;
-    Some(checkpoint.state().micro_batch)
+    Some(checkpoint.state().clone())
 }
 
 fn start(

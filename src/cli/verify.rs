@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    arguments::{BackendArgument, Sets},
+    arguments::{BackendArgument, Sets, settle},
     complete,
     job::library,
     screen,
@@ -63,8 +63,9 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let mut reference = Reference::open(&arguments.reference)?;
     let sets = [&arguments.sets.sets[..], &reference.sets()].concat();
     let library = library();
-    let recipe = load(&arguments.recipe, &sets, &library)?;
+    let mut recipe = load(&arguments.recipe, &sets, &library)?;
     let backend = arguments.backend.chosen();
+    settle(&mut recipe, backend);
     let mut tolerances = Tolerances::default();
     for &tolerance in &arguments.tolerances {
         tolerances.set(tolerance);

@@ -62,7 +62,7 @@ impl<'o> Draft<'o> {
         optimizer::append(&mut graph, &settings(recipe));
         let nodes = graph.graph.node_count();
         let whole = keep_stage(&graph);
-        let recomputed = passes::fuse(&mut graph, recipe.train.precision, again)?;
+        let recomputed = passes::fuse(&mut graph, recipe.train.computed_in(), again)?;
         let lowered = plan::lower_from(&graph);
         let plan = &lowered.plan;
         let program = Program {

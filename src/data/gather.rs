@@ -47,6 +47,8 @@ pub struct Gather {
     dataset: Arc<Dataset>,
     /// Images in a part of a batch.
     part: usize,
+    /// Whether they stay pixels.
+    raw: bool,
     places: Places,
     jobs: Sender<Job>,
     /// Jobs given out and not yet put into a batch: as many at most, in the order they were given.
@@ -59,7 +61,7 @@ pub struct Gather {
 impl Gather {
     pub fn new(
         dataset: Arc<Dataset>,
-        part: usize,
+        (part, raw): (usize, bool),
         places: Places,
         jobs: Sender<Job>,
         under_way: usize,
@@ -67,6 +69,7 @@ impl Gather {
     ) -> Self {
         Self {
             part,
+            raw,
             places,
             jobs,
             under_way,
@@ -97,23 +100,29 @@ impl Gather {
 
     fn batch(&mut self, step: u64, part: usize) -> Result<Batch, DataError> {
         let length = self.dataset.image_len();
-        let mut images = vec![0.0; self.part * length];
+        let room = |wanted: bool| if wanted { self.part * length } else { 0 };
+        let mut pixels = Vec::with_capacity(room(self.raw));
+        let mut images = vec![0.0; room(!self.raw)];
         let mut names = Vec::with_capacity(self.part);
-        for planes in images.chunks_exact_mut(length) {
+        for at in 0..self.part {
             while self.pending.len() < self.under_way {
                 let (slot, encoded) = self.places.next().ok_or(DataError::LoaderEnded)?;
                 let pending = self.ask(slot, 0, encoded)?;
                 self.pending.push_back(pending);
             }
             let pending = self.pending.pop_front().expect("jobs are under way");
-            let (image, pixels) = self.await_readable(pending)?;
-            self.dataset.normalizer().apply(&pixels, planes);
+            let (image, read) = self.await_readable(pending)?;
+            match images.chunks_exact_mut(length).nth(at) {
+                Some(planes) => self.dataset.normalizer().apply(&read, planes),
+                None => pixels.extend(read),
+            }
             names.push(self.dataset.name(image));
         }
         Ok(Batch {
             step,
             part,
             images,
+            pixels,
             names,
             skipped: self.tally.take_new(),
             waited: Duration::ZERO,

@@ -39,8 +39,10 @@ pub struct Batch {
     pub step: u64,
     /// Which part of the step's batch, counted from 0.
     pub part: usize,
-    /// \[images, 3, size, size\], normalised.
+    /// \[images, 3, size, size\], normalised; empty where they were asked for as pixels.
     pub images: Vec<f32>,
+    /// \[images, size, size, 3\], red, green and blue as they were cut and resized; empty unless they were asked for.
+    pub pixels: Vec<u8>,
     /// The file of each image.
     pub names: Vec<String>,
     /// Images that could not be read and were met for the first time; another stands in the place of each.
@@ -80,6 +82,28 @@ impl Loader {
         part: usize,
         start_step: u64,
     ) -> Result<Self, DataError> {
+        Self::start(config, batch, (part, false), start_step)
+    }
+
+    /// As [`in_parts`](Self::in_parts), but as pixels, which whoever takes them normalises.
+    ///
+    /// # Errors
+    /// As [`in_parts`](Self::in_parts).
+    pub fn of_pixels(
+        config: &DataConfig,
+        batch: usize,
+        part: usize,
+        start_step: u64,
+    ) -> Result<Self, DataError> {
+        Self::start(config, batch, (part, true), start_step)
+    }
+
+    fn start(
+        config: &DataConfig,
+        batch: usize,
+        (part, raw): (usize, bool),
+        start_step: u64,
+    ) -> Result<Self, DataError> {
         let dataset = Dataset::open(config)?;
         check_batch(&dataset, config, batch, part)?;
         let dataset = Arc::new(dataset);
@@ -110,7 +134,7 @@ impl Loader {
         // Enough that a slow image does not idle the other workers.
         let under_way = 4 * workers;
         let places = loader.places(start_step, under_way)?;
-        let gather = Gather::new(dataset, part, places, jobs, under_way, stop);
+        let gather = Gather::new(dataset, (part, raw), places, jobs, under_way, stop);
         loader.spawn("batches".into(), move || {
             gather.run(start_step, batch / part, &deliver)
         })?;

@@ -17,6 +17,11 @@ impl Normalizer {
         Self { mean, std, table }
     }
 
+    /// What each level of red, green and blue is mapped to.
+    pub fn levels(&self) -> &[[f32; 256]; 3] {
+        &self.table
+    }
+
     /// Writes interleaved RGB `pixels` (\[height, width, 3\]) to `planes` (\[3, height, width\]).
     ///
     /// # Panics

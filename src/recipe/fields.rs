@@ -103,7 +103,7 @@ pub const FIELDS: &[Field] = &[
     row("train.epochs", Float, "epochs", Is("100"), Range { low: 0.0, high: 1e6, open: true }, "length of the run and of its schedule"),
     row("train.batch", Int, "images", Is("512"), within(1.0, 1e6), "per optimizer step, over all accumulation steps"),
     row("train.micro_batch", Maybe(&Int), "images", Is("null"), within(1.0, 1e6), "computed at once; null for the largest divisor of the batch that fits 4 GiB"),
-    row("train.precision", OneOf(&["f32", "bf16"]), "", Is("f32"), ANY, "of what products read and activations are stored in; weights, their gradients and sums are f32"),
+    row("train.precision", OneOf(&["auto", "f32", "bf16"]), "", Is("auto"), ANY, "of what products read and activations are stored in; weights, their gradients and sums are f32; auto for bf16 on a GPU and f32 elsewhere"),
     row("train.recompute", Maybe(&Int), "blocks", Is("null"), within(0.0, 1e6), "of how many of those that repeat the inside is computed again for the gradient instead of being kept; it changes no bit; null for as many as `--memory` asks"),
     row("train.optimizer.name", OneOf(&["adamw"]), "", Is("adamw"), ANY, "how gradients move weights"),
     row("train.optimizer.betas", Floats(2), "", Is("[0.9, 0.999]"), within(0.0, 0.99999), "decay of the mean gradient and of its square"),

@@ -32,6 +32,9 @@ impl Recipe {
     }
 }
 
+/// The key that a recipe may leave to whatever runs it.
+const PRECISION: &str = "train.precision";
+
 /// Lines of YAML, each with a comment.
 #[derive(Default)]
 struct Page(Vec<(String, String)>);
@@ -52,9 +55,12 @@ impl Page {
             }
             return;
         };
-        let comment = match recipe.span(path) {
-            Some(span) => place(span),
-            None => default(field, value),
+        let settled = recipe.settled.filter(|_| path == PRECISION);
+        let comment = match (recipe.span(path), settled) {
+            (Some(span), Some(by)) => format!("{}: auto, for {by}", place(span)),
+            (None, Some(by)) => format!("default: auto, for {by}"),
+            (Some(span), None) => place(span),
+            (None, None) => default(field, value),
         };
         self.value(depth, key, value, comment);
     }

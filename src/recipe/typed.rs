@@ -2,7 +2,7 @@
 //! [`FIELDS`](super::FIELDS); the fields here are those rows.
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// Images, and what is done to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,8 +62,9 @@ pub struct Train {
     pub batch: usize,
     /// Images computed at once; `None` for the largest divisor of the batch that fits.
     pub micro_batch: Option<usize>,
-    /// Of activations and weights.
-    pub precision: Precision,
+    /// Of activations and weights; `None`, in a recipe `auto`, for what suits the backend.
+    #[serde(with = "auto")]
+    pub precision: Option<Precision>,
     /// Of how many blocks that repeat the inside is computed again for the gradient, instead of being kept; more than there are is
     /// all. `None` for as many as it takes to fit the memory, where one image at a time, or the micro-batch that is named, does not.
     pub recompute: Option<usize>,
@@ -93,6 +94,52 @@ pub enum Precision {
     F32,
     /// Weights, gradients, moments and sums in f32, what products read and activations are stored in bf16.
     Bf16,
+}
+
+/// As a recipe writes it.
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
+
+impl Train {
+    /// What is computed in: f32 where nobody has settled it.
+    pub fn computed_in(&self) -> Precision {
+        self.precision.unwrap_or(Precision::F32)
+    }
+}
+
+/// `None` is the word `auto`.
+mod auto {
+    use super::Precision;
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer,
+        de::{IntoDeserializer, value::Error},
+    };
+
+    const AUTO: &str = "auto";
+
+    pub fn serialize<S: Serializer>(value: &Option<Precision>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(precision) => precision.serialize(to),
+            None => to.serialize_str(AUTO),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Precision>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text == AUTO {
+            return Ok(None);
+        }
+        let named = Precision::deserialize(text.into_deserializer());
+        named
+            .map(Some)
+            .map_err(|error: Error| serde::de::Error::custom(error))
+    }
 }
 
 /// How gradients move weights.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_yaml::Value;
 
-use crate::recipe::{FIELDS, Fallback};
+use crate::recipe::{FIELDS, Fallback, Precision};
 
 /// What becomes of a run when a key changes behind a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,12 @@ pub fn settings(recipe: &str) -> Settings {
             let younger = || plain(&default);
             settings.entry(field.path.into()).or_insert_with(younger);
         }
+    }
+    // What nobody has settled was computed in f32.
+    if let Some(precision) = settings.get_mut("train.precision")
+        && precision == "auto"
+    {
+        *precision = Precision::F32.to_string();
     }
     settings
 }
@@ -214,6 +220,18 @@ mod tests {
         let changes = between(&settings(&before), &settings(&buffered));
         let told: Vec<_> = changes.iter().map(Change::to_string).collect();
         assert_eq!(told, ["data.shuffle_buffer was null and is 8"]);
+    }
+
+    #[test]
+    fn a_precision_that_nobody_settled_is_f32() {
+        let recipe = |set: &str| {
+            let recipe = Recipe::load("quickstart", &[format!("train.precision={set}")]);
+            settings(&recipe.expect("a sound recipe").to_yaml())
+        };
+        assert_eq!(between(&recipe("auto"), &recipe("f32")), []);
+        let changes = between(&recipe("auto"), &recipe("bf16"));
+        let told: Vec<_> = changes.iter().map(Change::to_string).collect();
+        assert_eq!(told, ["train.precision was f32 and is bf16"]);
     }
 
     #[test]

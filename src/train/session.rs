@@ -82,7 +82,7 @@ impl<'r, 'p> Session<'r, 'p> {
         let made = resumed
             .as_ref()
             .map_or(0, |checkpoint| checkpoint.state().step);
-        let loader = Loader::in_parts(&run.data, run.batch, micro_batch, made)?;
+        let loader = feeding::loader(run, program, made)?;
         let length = Length {
             epochs: run.epochs,
             steps_per_epoch: loader.order().steps_per_epoch(),

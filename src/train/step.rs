@@ -1,7 +1,7 @@
 //! What the training loop asks of a compiled program. Every backend implements it; the loop knows nothing else of them.
 
 use super::stop::Stop;
-use crate::{plan::Work, random::Key, text::units::bytes};
+use crate::{data::Normalizer, plan::Work, random::Key, text::units::bytes};
 use std::sync::Arc;
 
 /// A compiled training step: forward, backward and update of one model.
@@ -63,6 +63,26 @@ pub trait Step {
     /// # Errors
     /// If the graph has no such input, or the input has another number of elements.
     fn feed(&mut self, name: &str, values: &[f32]) -> Result<(), StepError>;
+
+    /// Whether it takes images as pixels and normalises them itself, by this from now on: a quarter of the bytes, to the same
+    /// bits. `false` where [`Step::feed`] alone takes images.
+    ///
+    /// # Errors
+    /// If what it lies on was lost.
+    fn normalize_by(&mut self, normalizer: &Normalizer) -> Result<bool, StepError> {
+        let _ = normalizer;
+        Ok(false)
+    }
+
+    /// Feeds `image` as interleaved red, green and blue, `[micro, size, size, 3]`, once [`Step::normalize_by`] has said yes.
+    ///
+    /// # Errors
+    /// As [`Step::feed`], and if it takes no pixels.
+    fn feed_pixels(&mut self, pixels: &[u8]) -> Result<(), StepError> {
+        let _ = pixels;
+        let told = "this program takes images that are normalised";
+        Err(StepError::Backend(told.into()))
+    }
 
     /// Runs forward and backward on what was fed and adds the gradients, each already divided by the number of
     /// micro-batches in a batch. Returns this micro-batch's own loss; the batch's is the mean over its micro-batches.

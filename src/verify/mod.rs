@@ -46,7 +46,7 @@ pub fn verify(
     let mask = inputs::mask(&program.graph, reference)?;
     let mut step = prepare(program, backend, reference)?;
 
-    let mut bench = Bench::new(tolerances, recipe.train.precision);
+    let mut bench = Bench::new(tolerances, recipe.train.computed_in());
     trajectory::check(&mut *step, mask, reference, &mut bench)?;
     activations::check(recipe, library, backend, mask, reference, &mut bench)?;
     check_decay(step.weights(), reference, &mut bench);

@@ -101,6 +101,46 @@ fn the_recipe_is_printed_with_where_its_values_came_from() {
 }
 
 #[test]
+fn what_is_left_to_the_backend_is_settled_before_it_is_compiled() {
+    let desk = Desk::new();
+    for (more, told, precision) in [
+        (&[][..], "default: auto, for cpu", "f32"),
+        (&["--target", "sm_80"], "default: auto, for cuda", "bf16"),
+        (
+            &["--target", "sm_90", "--set", "train.precision=auto"],
+            "--set train.precision=auto: auto, for cuda",
+            "bf16",
+        ),
+        (
+            &["--target", "sm_90", "--set", "train.precision=f32"],
+            "--set train.precision=f32",
+            "f32",
+        ),
+        (
+            &["--target", "sm_90", "--backend", "cpu"],
+            "default: auto, for cpu",
+            "f32",
+        ),
+    ] {
+        let said = desk.good(&[&["compile", "tiny", "--emit", "recipe"], more].concat());
+        let line = said.out.lines().find(|line| line.contains("precision:"));
+        let line = line.expect("every key");
+        let (value, comment) = line.split_once('#').expect("where it came from");
+        assert_eq!(value.trim(), format!("precision: {precision}"));
+        assert_eq!(comment.trim(), told);
+        let resolved = desk.read("build/tiny/recipe.yaml");
+        assert!(resolved.contains(&format!("precision: {precision}\n")));
+    }
+    let json = desk.good(&["compile", "tiny", "--target", "sm_90", "--json"]);
+    assert!(json.err.contains("precision bf16: "), "{}", json.err);
+    let json = json.json();
+    assert_eq!(
+        (&json["precision"], &json["backend"]),
+        (&"bf16".into(), &"cuda".into())
+    );
+}
+
+#[test]
 fn listings_are_canonical_and_the_resolved_recipe_is_the_recipe() {
     let desk = Desk::new();
     desk.good(&["compile", "tiny", "-o", "first"]);

@@ -133,7 +133,11 @@ fn shells_are_offered_verbs_recipes_keys_and_words() {
     assert_eq!(set("train.optimizer.e"), ["train.optimizer.eps="]);
     assert_eq!(
         set("train.precision="),
-        ["train.precision=f32", "train.precision=bf16"]
+        [
+            "train.precision=auto",
+            "train.precision=f32",
+            "train.precision=bf16"
+        ]
     );
     assert!(set("model.masking.").contains(&"model.masking.ratio=".to_owned()));
     assert!(set("nothing").is_empty());

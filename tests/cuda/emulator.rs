@@ -217,6 +217,9 @@ pub struct Machine<'p> {
     program: &'p Program,
     kernels: Emulated,
     scratch: Vec<Block>,
+    /// What is fed as pixels, and what their levels are.
+    pub pixels: Vec<u8>,
+    pub levels: Vec<f32>,
 }
 
 impl<'p> Machine<'p> {
@@ -227,6 +230,8 @@ impl<'p> Machine<'p> {
             kernels: Emulated::new(program),
             // NaN, whichever way it is read.
             scratch: vec![Block([0xff; 256]); program.scratch.div_ceil(256)],
+            pixels: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -259,6 +264,8 @@ impl<'p> Machine<'p> {
                 Argument::Table(table) => tables[*table].as_ptr().cast_mut(),
                 Argument::Draws => draws.as_ptr().cast_mut().cast(),
                 Argument::Key(stream) => draws[1 + stream..].as_ptr().cast_mut().cast(),
+                Argument::Staged(_) => self.pixels.as_ptr().cast_mut(),
+                Argument::Levels => self.levels.as_ptr().cast_mut().cast(),
             }
         };
         for scheduled in launches {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mimc::data::{Batch, DataConfig, Dataset, Loader, Source};
+use mimc::data::{Batch, DataConfig, Dataset, Loader, Normalizer, Source};
 
 use super::{config, folder, photographs};
 
@@ -64,6 +64,25 @@ fn a_later_start_gives_what_an_earlier_one_would_have() {
         );
         assert_eq!(resumed[0].step, start as u64);
         assert_eq!(bits(&all[start..]), bits(&resumed));
+    }
+}
+
+#[test]
+fn pixels_become_the_images_once_they_are_normalised() {
+    let root = photographs(7);
+    let config = config(Source::Folder(root.path().to_owned()));
+    let images = take(&mut Loader::in_parts(&config, 6, 2, 0).unwrap(), 6);
+    let pixels = take(&mut Loader::of_pixels(&config, 6, 2, 0).unwrap(), 6);
+    let normalizer = Normalizer::new(config.mean, config.std);
+    for (images, pixels) in images.iter().zip(&pixels) {
+        assert!(images.pixels.is_empty() && pixels.images.is_empty());
+        assert_eq!(images.names, pixels.names);
+        let length = pixels.pixels.len() / pixels.names.len();
+        let mut made = vec![0.0; pixels.pixels.len()];
+        for (pixels, planes) in pixels.pixels.chunks(length).zip(made.chunks_mut(length)) {
+            normalizer.apply(pixels, planes);
+        }
+        assert!(made == images.images);
     }
 }
 

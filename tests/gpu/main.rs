@@ -1,6 +1,8 @@
 //! The CUDA backend on a driver that is emulated: everything but the GPU itself.
 
+#[path = "../desk/mod.rs"]
 mod desk;
+mod emulated;
 mod emulator;
 mod products;
 mod signatures;

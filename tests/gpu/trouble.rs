@@ -4,6 +4,10 @@ use super::{
     desk::Desk,
     emulator::{emulator, library},
 };
+use mimc::{
+    backend::cuda::{CudaStep, library::Libraries, search::Search},
+    plan::Plan,
+};
 use std::fs;
 
 const RUN: &[&str] = &["run", "tiny.yaml", "--backend", "cuda", "--output", "out"];
@@ -93,7 +97,7 @@ fn what_is_in_the_way_is_told() {
 #[test]
 fn libraries_that_are_broken_or_lack_something_are_named() {
     let Some(emulator) = emulator() else { return };
-    let (desk, folder) = Desk::new(emulator).own_libraries();
+    let (desk, folder) = Desk::new(emulator).own_libraries(emulator);
     // Another library of the name, further down the way, would be taken: none of this one, then.
     fs::write(folder.join("libcublasLt.so.13"), "no library").expect("written");
     let said = desk.mimc(&["doctor"]);
@@ -104,11 +108,35 @@ fn libraries_that_are_broken_or_lack_something_are_named() {
         said.out
     );
 
-    let (desk, folder) = Desk::new(emulator).own_libraries();
+    let (desk, folder) = Desk::new(emulator).own_libraries(emulator);
     let lacking = ["-DcuGraphLaunch=hidden", "-Wl,-soname,libcuda.so.1"];
     library(&folder, "driver.cpp", "libcuda.so.1", &lacking);
     let said = desk.mimc(&run("1"));
     said.says(1, &["libcuda.so.1 lacks the function cuGraphLaunch"]);
+}
+
+#[test]
+fn a_library_that_is_not_there_is_named() {
+    let Some(emulator) = emulator() else { return };
+    for (file, library) in [
+        ("libcuda.so.1", "libcuda.so.1"),
+        ("libnvrtc.so.13", "libnvrtc.so"),
+        ("libcublasLt.so.13", "libcublasLt.so"),
+    ] {
+        let (_desk, folder) = Desk::new(emulator).own_libraries(emulator);
+        fs::remove_file(folder.join(file)).expect("it was there");
+        // In this process: the program would look in other places, and might find NVIDIA's.
+        let libraries = Libraries::open(&Search::only(&[folder]));
+        let step = CudaStep::on(&libraries, None, Plan::default());
+        let error = step.err().expect("it cannot do without");
+        let told = format!("no GPU can be used here: {library} was not found");
+        assert_eq!(error.to_string(), told);
+        assert!(
+            error
+                .help()
+                .is_some_and(|help| help.contains("mimc doctor"))
+        );
+    }
 }
 
 #[test]
@@ -126,8 +154,7 @@ fn doctor_tells_what_was_found() {
     ] {
         assert!(text.contains(&line), "no `{line}` in\n{text}");
     }
-    let json = desk.good(&["doctor", "--json"]).out;
-    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let json = desk.good(&["doctor", "--json"]).json();
     assert_eq!(json["auto"], "cuda");
     assert_eq!(json["cuda"]["devices"][0]["capability"], 90);
     assert_eq!(json["cuda"]["nvrtc"]["version"], "13.0");
@@ -148,7 +175,8 @@ fn memory_that_is_short_is_told_before_the_first_step_with_what_would_fit() {
     let desk = Desk::new(emulator);
     // Room for both programs and some of these images, besides what products and the driver take.
     let memory = [("EMULATOR_MEMORY", "136300000")];
-    let batch = ["--set", "data.count=64", "--set", "train.batch=64"];
+    let sets = ["data.count=64", "train.batch=64", "train.precision=f32"];
+    let batch = sets.map(|set| ["--set", set]).concat();
     let whole = [&batch[..], &["--set", "train.micro_batch=64"]].concat();
     let said = desk.mimc_with(&memory, &[&run("1")[..], &whole].concat());
     said.says(
@@ -175,8 +203,8 @@ fn memory_that_is_short_is_told_before_the_first_step_with_what_would_fit() {
 #[test]
 fn kernels_are_compiled_once_and_a_damaged_one_anew() {
     let Some(emulator) = emulator() else { return };
-    let desk = Desk::new(emulator).own_cache();
-    let folder = desk.cache().join("mimc/kernels");
+    let (desk, cache) = Desk::new(emulator).own_cache();
+    let folder = cache.join("mimc/kernels");
     desk.mimc(&run("1")).says(0, &[]);
     let entries = || -> Vec<_> {
         let mut entries: Vec<_> = fs::read_dir(&folder)
@@ -222,7 +250,7 @@ fn kernels_are_compiled_once_and_a_damaged_one_anew() {
 #[test]
 fn a_kernel_that_does_not_compile_is_shown() {
     let Some(emulator) = emulator() else { return };
-    let desk = Desk::new(emulator).own_cache();
+    let (desk, _) = Desk::new(emulator).own_cache();
     let said = desk.mimc_with(&[("EMULATOR_MISREAD", "float")], &run("1"));
     said.says(
         1,

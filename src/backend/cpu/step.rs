@@ -2,9 +2,10 @@
 
 use super::{Launch, Run, prepare, storage::Storage};
 use crate::{
+    backend::lookup,
     ir::roots,
     optimizer,
-    plan::{BufferId, Plan, Scheduled, Weight, check::check},
+    plan::{Plan, Scheduled, check::check},
     random::Key,
     train::{
         step::{Draw, KernelTime, Part, Step, StepError, WeightInfo},
@@ -52,21 +53,12 @@ impl CpuStep {
         check(&plan)
             .map_err(|fault| StepError::Backend(format!("the plan is unsound: {fault}")))?;
         let storage = Storage::new(&plan).map_err(denied)?;
-        let info = |w: &Weight| WeightInfo {
-            name: w.name.clone(),
-            dims: w.dims.clone(),
-            decay: w.decay,
-        };
         let ready = |list: &[Scheduled]| list.iter().map(|s| prepare(&s.kernel, &plan)).collect();
-        let read = |buffer: &BufferId| {
-            let mut kernels = plan.accumulate.iter().map(|s| &s.kernel);
-            kernels.any(|kernel| kernel.reads().contains(buffer))
-        };
-        let feeds = plan.feeds.iter().filter(|(_, buffer)| read(buffer));
+        let read = (plan.feeds.iter().enumerate()).filter(|(at, _)| lookup::is_read(&plan, *at));
         Ok(CpuStep {
             stop: Stop::default(),
-            unfed: feeds.map(|(name, _)| name.clone()).collect(),
-            weights: plan.weights.iter().map(info).collect(),
+            unfed: read.map(|(_, (name, _))| name.clone()).collect(),
+            weights: lookup::weights(&plan),
             accumulate: ready(&plan.accumulate),
             apply: ready(&plan.apply),
             times: None,
@@ -105,17 +97,6 @@ impl CpuStep {
         Ok(())
     }
 
-    fn part(&self, part: Part, index: usize) -> Option<BufferId> {
-        let weight = &self.plan.weights[index];
-        let training = weight.training.as_ref();
-        match part {
-            Part::Value => Some(weight.value),
-            Part::Gradient => training.map(|t| t.gradient),
-            Part::FirstMoment => training.map(|t| t.first_moment),
-            Part::SecondMoment => training.map(|t| t.second_moment),
-        }
-    }
-
     /// Runs one kernel on what the buffers hold: a benchmark's way in. `accumulate` comes first, then `apply`, as in
     /// [`Step::kernel_times`].
     ///
@@ -146,7 +127,7 @@ impl Step for CpuStep {
     }
 
     fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError> {
-        match self.part(part, index) {
+        match lookup::part(&self.plan, part, index) {
             Some(buffer) => to.copy_from_slice(self.storage.get(buffer)),
             // A program that only looks has no gradients and no moments: they are zero.
             None => to.fill(0.0),
@@ -155,7 +136,7 @@ impl Step for CpuStep {
     }
 
     fn write(&mut self, part: Part, index: usize, from: &[f32]) -> Result<(), StepError> {
-        if let Some(buffer) = self.part(part, index) {
+        if let Some(buffer) = lookup::part(&self.plan, part, index) {
             self.storage.get_mut(buffer).copy_from_slice(from);
         }
         Ok(())
@@ -166,26 +147,8 @@ impl Step for CpuStep {
     }
 
     fn feed(&mut self, name: &str, values: &[f32]) -> Result<(), StepError> {
-        let Some((_, buffer)) = self.plan.feeds.iter().find(|(known, _)| known == name) else {
-            let known = self
-                .plan
-                .feeds
-                .iter()
-                .map(|(known, _)| known.clone())
-                .collect();
-            return Err(StepError::UnknownInput {
-                name: name.into(),
-                known,
-            });
-        };
-        let to = self.storage.get_mut(*buffer);
-        if to.len() != values.len() {
-            return Err(StepError::InputLength {
-                name: name.into(),
-                wanted: to.len(),
-                got: values.len(),
-            });
-        }
+        let feed = lookup::feed(&self.plan, name, values.len())?;
+        let to = self.storage.get_mut(self.plan.feeds[feed].1);
         to.copy_from_slice(values);
         self.unfed.retain(|unfed| unfed != name);
         Ok(())
@@ -200,12 +163,7 @@ impl Step for CpuStep {
         if update == 0 {
             return Err(StepError::UpdateZero);
         }
-        let betas = self.plan.apply.iter().find_map(|s| match &s.kernel {
-            crate::plan::Kernel::AdamW(sweep) => Some(sweep.betas),
-            _ => None,
-        });
-        let betas =
-            betas.ok_or_else(|| StepError::Backend("this program does not train".into()))?;
+        let betas = lookup::betas(&self.plan)?;
         for (name, value) in optimizer::scalars(betas, lr, update) {
             self.feed(name, &[value])?;
         }
@@ -239,19 +197,8 @@ impl Step for CpuStep {
     }
 
     fn output(&self, name: &str) -> Result<Vec<f32>, StepError> {
-        let Some((_, buffer)) = self.plan.outputs.iter().find(|(known, _)| known == name) else {
-            let known = self
-                .plan
-                .outputs
-                .iter()
-                .map(|(known, _)| known.clone())
-                .collect();
-            return Err(StepError::UnknownOutput {
-                name: name.into(),
-                known,
-            });
-        };
-        Ok(self.storage.read(*buffer))
+        let buffer = lookup::output(&self.plan, name)?;
+        Ok(self.storage.read(buffer))
     }
 }
 
@@ -261,7 +208,7 @@ mod tests {
     use crate::{
         compile::{Options, compile},
         language::library::Library,
-        plan::Place,
+        plan::{BufferId, Place},
         recipe::Recipe,
     };
 

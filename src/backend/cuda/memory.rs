@@ -2,12 +2,13 @@
 
 use super::{
     allocation::Allocation,
+    emit::normalize::KNOWN,
     functions::Address,
     program::{Argument, Program, Table},
     stream::Stream,
 };
 use crate::{
-    plan::{BufferId, Place, Plan},
+    plan::{BufferId, Element, Place, Plan},
     train::step::StepError,
 };
 
@@ -31,6 +32,8 @@ pub struct Layout {
     streams: usize,
     /// Feeds of the next run, until it begins.
     staged: Vec<usize>,
+    /// By which pixels are normalised.
+    levels: usize,
     workspace: usize,
     bytes: usize,
 }
@@ -56,6 +59,7 @@ impl Layout {
         let staged = plan.feeds.iter();
         let staged = staged.map(|(_, buffer)| take(plan.buffers[*buffer].bytes()));
         let staged = staged.collect();
+        let levels = take(KNOWN * Element::F32.bytes());
         let workspace = take(WORKSPACE);
         Layout {
             buffers,
@@ -65,6 +69,7 @@ impl Layout {
             draws,
             streams: plan.streams.len(),
             staged,
+            levels,
             workspace,
             bytes: end,
         }
@@ -87,6 +92,8 @@ impl Layout {
             Argument::Key(stream) => {
                 (stream < self.streams).then_some(self.draws + 8 * (1 + stream))
             }
+            Argument::Staged(feed) => self.staged.get(feed).copied(),
+            Argument::Levels => Some(self.levels),
         }
     }
 }
@@ -162,11 +169,6 @@ impl Memory {
         Ok(self.allocation.address() + place as Address)
     }
 
-    /// Where the feed at this place of [`Plan::feeds`] waits for the next run.
-    pub fn staged(&self, feed: usize) -> Address {
-        self.allocation.address() + self.layout.staged[feed] as Address
-    }
-
     /// Where products work.
     pub fn workspace(&self) -> Address {
         self.allocation.address() + self.layout.workspace as Address
@@ -192,7 +194,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Buffer, Element, Stream as Draws};
+    use crate::plan::{Buffer, Stream as Draws};
 
     #[test]
     fn parts_do_not_meet_and_what_is_not_there_has_no_place() {
@@ -223,7 +225,7 @@ mod tests {
             ..Program::default()
         };
         let layout = Layout::new(&plan, &program);
-        // In their order: state, feed, scratch, both tables, what is drawn from, the staged feed.
+        // In their order: state, feed, scratch, both tables, what is drawn from, the staged feed, levels.
         let parts = [
             (layout.place(Argument::Buffer(2)), 260),
             (layout.place(Argument::Buffer(3)), 12),
@@ -231,7 +233,8 @@ mod tests {
             (layout.place(Argument::Table(0)), 300),
             (layout.place(Argument::Table(1)), 8),
             (layout.place(Argument::Draws), 16),
-            (layout.staged.first().copied(), 12),
+            (layout.place(Argument::Staged(0)), 12),
+            (layout.place(Argument::Levels), 3072),
             (Some(layout.workspace), WORKSPACE),
         ];
         let mut end = plan.arena;
@@ -248,6 +251,7 @@ mod tests {
             Argument::Scratch(512),
             Argument::Table(2),
             Argument::Key(1),
+            Argument::Staged(1),
         ] {
             assert_eq!(layout.place(absent), None);
         }

@@ -8,6 +8,7 @@ pub mod cache;
 mod compiler;
 pub mod device;
 mod emit;
+mod feeds;
 pub mod functions;
 pub mod library;
 mod memory;

@@ -14,6 +14,9 @@ pub fn print(program: &Program, target: Target) -> String {
         "// sm_{}: {kernels} kernels, {scratch} of scratch\n",
         target.0
     );
+    if let Some(intake) = &program.intake {
+        text += &format!("//\n// intake\n//   {}\n", line(program, &intake.launch));
+    }
     for (name, launches) in [
         ("accumulate", &program.accumulate),
         ("apply", &program.apply),
@@ -63,6 +66,8 @@ fn argument(argument: &Argument) -> String {
         Argument::Table(table) => format!("table {table}"),
         Argument::Draws => "draws".into(),
         Argument::Key(stream) => format!("key {stream}"),
+        Argument::Staged(feed) => format!("feed {feed}"),
+        Argument::Levels => "levels".into(),
     }
 }
 

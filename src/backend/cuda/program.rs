@@ -10,6 +10,8 @@ use crate::plan::{BufferId, Element, StreamId, Work};
 pub struct Program {
     /// Each distinct kernel once.
     pub kernels: Vec<Kernel>,
+    /// Runs before a micro-batch whose images were fed as pixels.
+    pub intake: Option<Intake>,
     /// Runs once per micro-batch.
     pub accumulate: Vec<Scheduled>,
     /// Runs once per optimizer step.
@@ -44,6 +46,14 @@ pub struct Kernel {
     pub name: String,
     /// CUDA C without any `#include`.
     pub source: String,
+}
+
+/// What takes images over that were fed as pixels.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// Index into the plan's feeds.
+    pub feed: usize,
+    pub launch: Scheduled,
 }
 
 /// A launch with where it came from.
@@ -85,6 +95,10 @@ pub enum Argument {
     Draws,
     /// The key of one stream, where it stands among them.
     Key(StreamId),
+    /// Where a feed of the plan waits for the run that it is for.
+    Staged(usize),
+    /// What each level of red, green and blue is normalised to: three times 256 numbers.
+    Levels,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

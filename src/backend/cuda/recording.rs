@@ -108,7 +108,8 @@ impl Recording {
             self.clock = Some(clock);
             return timed;
         }
-        if !self.begun {
+        // One alone gains nothing.
+        if !self.begun || self.launches.len() == 1 {
             self.begun = true;
             return self
                 .launches

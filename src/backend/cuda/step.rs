@@ -9,6 +9,7 @@ use super::{
     compiler::Compiler,
     device::Context,
     emit,
+    feeds::Feeds,
     library::{Libraries, Missing},
     memory::Memory,
     module::Module,
@@ -18,9 +19,11 @@ use super::{
     stream::{Event, Stream},
 };
 use crate::{
+    backend::lookup,
+    data::Normalizer,
     ir::roots,
     optimizer,
-    plan::{BufferId, Element, Kernel, Plan, Weight, check::check},
+    plan::{Element, Plan, check::check},
     train::{
         step::{Draw, KernelTime, Part, Step, StepError, WeightInfo},
         stop::Stop,
@@ -35,16 +38,12 @@ use std::sync::Arc;
 pub struct CudaStep {
     /// Where everything is computed.
     compute: Stream,
-    /// On which what is fed goes to the device.
-    upload: Stream,
+    feeds: Feeds,
     /// Up to the loss.
     forward: Recording,
     /// Behind it.
     backward: Recording,
     apply: Recording,
-    feeds: Vec<Fed>,
-    /// Behind the last run's use of what was fed.
-    used: Event,
     /// The numbers of the run under way, as [`Argument::Draws`] lists them.
     draws: Pinned,
     /// Of the run under way, and behind it.
@@ -61,24 +60,6 @@ pub struct CudaStep {
     /// Asked before a run: recorded work does not end in the middle.
     stop: Stop,
     context: Arc<Context>,
-}
-
-/// What is fed under one name.
-struct Fed {
-    /// On the host, until it is uploaded.
-    staging: Pinned,
-    uploaded: Event,
-    /// Whether a micro-batch reads it, so that it must be fed.
-    read: bool,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Unfed,
-    /// The next run takes it over.
-    Waiting,
-    Taken,
 }
 
 impl CudaStep {
@@ -125,31 +106,19 @@ impl CudaStep {
         let (forward, backward) = program.accumulate.split_at(told);
         let [forward, backward, apply] =
             [forward, backward, &program.apply].map(|launches| loader.load(launches));
-        let feeds = plan.feeds.iter().map(|(_, buffer)| {
-            let mut kernels = plan.accumulate.iter().map(|s| &s.kernel);
-            Ok(Fed {
-                staging: Pinned::new(&context, plan.buffers[*buffer].bytes())?,
-                uploaded: Event::new(&context)?,
-                read: kernels.any(|kernel| kernel.reads().contains(buffer)),
-                state: State::Unfed,
-            })
+        let intake = program.intake.as_ref().map(|intake| {
+            let launch = loader.load(std::slice::from_ref(&intake.launch));
+            launch.map(|launch| (intake.feed, launch))
         });
-        let info = |w: &Weight| WeightInfo {
-            name: w.name.clone(),
-            dims: w.dims.clone(),
-            decay: w.decay,
-        };
         Ok(CudaStep {
-            upload: Stream::new(&context)?,
+            feeds: Feeds::new(&context, &plan, intake.transpose()?)?,
             forward: forward?,
             backward: backward?,
             apply: apply?,
-            feeds: feeds.collect::<Result<_, StepError>>()?,
-            used: Event::new(&context)?,
             draws: Pinned::new(&context, 8 * (1 + plan.streams.len()))?,
             loss: Pinned::new(&context, size_of::<f32>())?,
             known: Event::new(&context)?,
-            weights: plan.weights.iter().map(info).collect(),
+            weights: lookup::weights(&plan),
             stop: Stop::default(),
             _modules: modules,
             compute,
@@ -159,34 +128,6 @@ impl CudaStep {
             told,
             context,
         })
-    }
-
-    fn part(&self, part: Part, index: usize) -> Option<BufferId> {
-        let weight = &self.plan.weights[index];
-        let training = weight.training.as_ref();
-        match part {
-            Part::Value => Some(weight.value),
-            Part::Gradient => training.map(|t| t.gradient),
-            Part::FirstMoment => training.map(|t| t.first_moment),
-            Part::SecondMoment => training.map(|t| t.second_moment),
-        }
-    }
-
-    /// What was fed goes to where kernels read it, behind those that still read what was there.
-    fn take_over(&mut self) -> Result<(), StepError> {
-        for (at, fed) in self.feeds.iter_mut().enumerate() {
-            if fed.state != State::Waiting {
-                continue;
-            }
-            let buffer = self.plan.feeds[at].1;
-            let to = self.memory.at(Argument::Buffer(buffer))?;
-            self.compute.wait_for(&fed.uploaded)?;
-            let bytes = self.plan.buffers[buffer].bytes();
-            // SAFETY: both parts were laid out for this feed.
-            unsafe { self.compute.copy(to, self.memory.staged(at), bytes)? };
-            fed.state = State::Taken;
-        }
-        self.used.mark(&self.compute)
     }
 
     fn write_draws(&mut self, draw: Draw) -> Result<(), StepError> {
@@ -200,18 +141,6 @@ impl CudaStep {
         let to = self.memory.at(Argument::Draws)?;
         // SAFETY: the part was laid out for as many numbers, and they stay until the next run.
         unsafe { self.compute.upload(to, self.draws.bytes()) }
-    }
-
-    fn buffer_of(&self, output: &str) -> Result<BufferId, StepError> {
-        let mut outputs = self.plan.outputs.iter();
-        let found = outputs.find(|(known, _)| known == output);
-        found.map(|(_, buffer)| *buffer).ok_or_else(|| {
-            let known = self.plan.outputs.iter().map(|(known, _)| known.clone());
-            StepError::UnknownOutput {
-                name: output.into(),
-                known: known.collect(),
-            }
-        })
     }
 }
 
@@ -243,7 +172,7 @@ impl Step for CudaStep {
 
     fn read(&self, part: Part, index: usize, to: &mut [f32]) -> Result<(), StepError> {
         assert_eq!(to.len(), self.weights[index].len(), "as long as the weight");
-        match self.part(part, index) {
+        match lookup::part(&self.plan, part, index) {
             Some(buffer) => {
                 let to = bytemuck::cast_slice_mut(to);
                 self.context.enter()?;
@@ -264,7 +193,7 @@ impl Step for CudaStep {
             self.weights[index].len(),
             "as long as the weight"
         );
-        let Some(buffer) = self.part(part, index) else {
+        let Some(buffer) = lookup::part(&self.plan, part, index) else {
             return Ok(());
         };
         self.context.enter()?;
@@ -278,52 +207,34 @@ impl Step for CudaStep {
     }
 
     fn feed(&mut self, name: &str, values: &[f32]) -> Result<(), StepError> {
-        let feeds = &self.plan.feeds;
-        let Some(at) = feeds.iter().position(|(known, _)| known == name) else {
-            return Err(StepError::UnknownInput {
-                name: name.into(),
-                known: feeds.iter().map(|(known, _)| known.clone()).collect(),
-            });
-        };
-        let wanted = self.plan.buffers[feeds[at].1].len();
-        if wanted != values.len() {
-            return Err(StepError::InputLength {
-                name: name.into(),
-                wanted,
-                got: values.len(),
-            });
-        }
+        let at = lookup::feed(&self.plan, name, values.len())?;
         self.context.enter()?;
-        let (to, fed) = (self.memory.staged(at), &mut self.feeds[at]);
-        // What was staged before must have left the host, and have been taken over on the device.
-        fed.uploaded.wait()?;
-        let values: &[u8] = bytemuck::cast_slice(values);
-        fed.staging.bytes_mut()[..values.len()].copy_from_slice(values);
-        self.upload.wait_for(&self.used)?;
-        // SAFETY: the part was laid out for this feed, and what is staged stays until it is uploaded.
-        unsafe {
-            self.upload
-                .upload(to, &fed.staging.bytes()[..values.len()])?
-        };
-        fed.uploaded.mark(&self.upload)?;
-        fed.state = State::Waiting;
-        Ok(())
+        self.feeds.feed(&self.memory, at, values)
+    }
+
+    fn normalize_by(&mut self, normalizer: &Normalizer) -> Result<bool, StepError> {
+        self.context.enter()?;
+        let levels = normalizer.levels();
+        (self.feeds).normalize_by(&self.memory, &self.compute, levels)
+    }
+
+    fn feed_pixels(&mut self, pixels: &[u8]) -> Result<(), StepError> {
+        self.context.enter()?;
+        self.feeds.feed_pixels(&self.memory, pixels)
     }
 
     fn accumulate(&mut self, draw: Draw) -> Result<f32, StepError> {
-        let mut feeds = self.feeds.iter().zip(&self.plan.feeds);
-        let unfed = feeds.find(|(fed, _)| fed.read && fed.state == State::Unfed);
-        if let Some((_, (name, _))) = unfed {
+        if let Some(name) = self.feeds.unfed() {
             return Err(StepError::Backend(format!("input `{name}` was not fed")));
         }
         if self.stop.requested() {
             return Err(StepError::Interrupted);
         }
         self.context.enter()?;
-        self.take_over()?;
+        self.feeds.take_over(&self.memory, &self.compute)?;
         self.write_draws(draw)?;
         self.forward.run(&self.compute)?;
-        let loss = self.buffer_of(roots::LOSS)?;
+        let loss = lookup::output(&self.plan, roots::LOSS)?;
         let from = self.memory.at(Argument::Buffer(loss))?;
         // SAFETY: a loss is one number, and it is read behind the event.
         unsafe { self.compute.download(self.loss.bytes_mut(), from)? };
@@ -337,16 +248,11 @@ impl Step for CudaStep {
         if update == 0 {
             return Err(StepError::UpdateZero);
         }
-        let betas = self.plan.apply.iter().find_map(|s| match &s.kernel {
-            Kernel::AdamW(sweep) => Some(sweep.betas),
-            _ => None,
-        });
-        let betas =
-            betas.ok_or_else(|| StepError::Backend("this program does not train".into()))?;
+        let betas = lookup::betas(&self.plan)?;
         for (name, value) in optimizer::scalars(betas, lr, update) {
             self.feed(name, &[value])?;
         }
-        self.take_over()?;
+        self.feeds.take_over(&self.memory, &self.compute)?;
         self.apply.run(&self.compute)?;
         self.output(roots::GRADIENT_NORM).map(|values| values[0])
     }
@@ -372,7 +278,7 @@ impl Step for CudaStep {
     }
 
     fn output(&self, name: &str) -> Result<Vec<f32>, StepError> {
-        let buffer = self.buffer_of(name)?;
+        let buffer = lookup::output(&self.plan, name)?;
         let of = &self.plan.buffers[buffer];
         let mut bytes = vec![0; of.len() * of.element.bytes()];
         self.context.enter()?;

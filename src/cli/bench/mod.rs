@@ -4,7 +4,7 @@ mod profile;
 
 use super::{
     Outcome,
-    arguments::{BackendArgument, Sets, Threads, tell_notice},
+    arguments::{BackendArgument, Sets, Threads, settle, tell_notice},
     complete,
     failure::Failure,
     job::library,
@@ -106,13 +106,14 @@ pub fn run(arguments: &Arguments) -> Outcome {
         format!("train.micro_batch={batch}"),
     ];
     let library = library();
-    let recipe = load(
+    let mut recipe = load(
         &arguments.recipe,
         &[&arguments.sets.sets[..], &own].concat(),
         &library,
     )?;
     let backend = arguments.backend.chosen();
-    tell_notice(backend, recipe.train.precision);
+    settle(&mut recipe, backend);
+    tell_notice(backend, recipe.train.computed_in());
     arguments.threads.start()?;
 
     let started = Instant::now();
@@ -140,7 +141,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         batch,
         device: backend.name(),
         threads: rayon::current_num_threads(),
-        dtype: match recipe.train.precision {
+        dtype: match recipe.train.computed_in() {
             Precision::F32 => "fp32",
             Precision::Bf16 => "bf16",
         },
@@ -159,7 +160,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
             gb_per_s: round(ceiling.bandwidth / 1e9, 1),
             share_of_flops: round(
                 gflop_per_s * 1e9
-                    / match recipe.train.precision {
+                    / match recipe.train.computed_in() {
                         Precision::F32 => ceiling.flops,
                         Precision::Bf16 => ceiling.halves,
                     },

@@ -2,11 +2,24 @@
 
 use std::time::Duration;
 
-use super::{super::error::TrainError, Session};
-use crate::data::Batch;
+use super::{
+    super::{error::TrainError, run::Run, step::Step},
+    Session,
+};
+use crate::data::{Batch, Loader, Normalizer};
 
 /// How long to wait for images before looking up whether someone asks to stop.
 const GLANCE: Duration = Duration::from_millis(100);
+
+/// Loads images from a step on, in the form that the program takes.
+pub(super) fn loader(run: &Run, program: &mut dyn Step, from: u64) -> Result<Loader, TrainError> {
+    let normalizer = Normalizer::new(run.data.mean, run.data.std);
+    let load = match program.normalize_by(&normalizer)? {
+        true => Loader::of_pixels,
+        false => Loader::in_parts,
+    };
+    Ok(load(&run.data, run.batch, program.micro_batch(), from)?)
+}
 
 impl Session<'_, '_> {
     /// Feeds the next micro-batch, unless that was done ahead. None if someone asks to stop before its images are there.
@@ -40,9 +53,13 @@ impl Session<'_, '_> {
 
     /// Hands over the images of a batch, which need not be kept.
     fn put(&mut self, batch: Batch) -> Result<Batch, TrainError> {
-        self.program.feed("image", &batch.images)?;
+        match batch.pixels.is_empty() {
+            true => self.program.feed("image", &batch.images)?,
+            false => self.program.feed_pixels(&batch.pixels)?,
+        }
         Ok(Batch {
             images: Vec::new(),
+            pixels: Vec::new(),
             ..batch
         })
     }

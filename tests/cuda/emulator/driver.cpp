@@ -8,7 +8,7 @@
 //     EMULATOR_CAPABILITY=75     90 unless told
 //     EMULATOR_DEVICES=0         1 unless told
 //     EMULATOR_LOST_AFTER=N      kernels, behind which every call fails as when a device is lost
-//     EMULATOR_LOG=FILE          one line for each of: module, kernels, graph
+//     EMULATOR_LOG=FILE          one line for each of: module, graph, upload BYTES
 #include "driver.h"
 
 #include <cstdint>
@@ -246,6 +246,7 @@ EXPORT cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, void* st
 {
     ENTER
     if (!inside(to, bytes)) return INVALID;
+    log(("upload " + std::to_string(bytes)).c_str());
     put(stream, [=] { memcpy((void*)to, from, bytes); });
     return 0;
 }

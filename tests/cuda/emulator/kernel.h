@@ -1,8 +1,8 @@
 // Runs kernels of CUDA C on one thread of a CPU: each thread of a block is a fibre, blocks come one after another.
 //
 // It finds what a GPU might hide: shared memory is full of NaN at first; threads run in rising order in even blocks and in
-// falling order in odd ones, so that a missing barrier changes results; a barrier or a shuffle that not all its threads
-// reach, or that they reach in different places, ends the program.
+// falling order in odd ones, so that a missing barrier changes results; what is copied beside the threads comes as late as it
+// may; a barrier or a shuffle that not all its threads reach, or that they reach in different places, ends the program.
 //
 // Entry points take pointers alone. A translation unit is this header, then for each kernel
 //
@@ -61,7 +61,20 @@ struct Fibre {
     uint64_t shown[3];
 };
 
+// Eight numbers on their way to shared memory, zeros from nowhere; and how many groups their thread had ended before.
+struct Copy {
+    void* to;
+    const void* from;
+    unsigned group;
+};
+constexpr unsigned MOST_COPIES = 64;
+struct Copies {
+    Copy list[MOST_COPIES];
+    unsigned count, groups;
+};
+
 inline Fibre fibres[MOST_THREADS];
+inline Copies copies[MOST_THREADS];
 inline Fibre* current;
 inline void* scheduler;
 inline unsigned threads;
@@ -169,6 +182,7 @@ inline void run_block()
     for (unsigned i = 0; i < threads; i++) {
         fibres[i].state = RUNS;
         fibres[i].index = {i, 0, 0};
+        copies[i].count = copies[i].groups = 0;
         prepare(&fibres[i], start);
     }
     for (;;) {
@@ -181,7 +195,11 @@ inline void run_block()
         for (unsigned i = 0; i < threads; i++)
             if (fibres[i].state == DONE) done++;
             else site = fibres[i].site;
-        if (done == threads) return;
+        if (done == threads) {
+            for (unsigned i = 0; i < threads; i++)
+                if (copies[i].count > 0) fault("a copy is on its way when its thread ends");
+            return;
+        }
         if (done > 0) fault("a block's threads do not all reach a barrier");
         for (unsigned i = 0; i < threads; i++)
             if (fibres[i].site != (int)site) fault("a block's threads wait at different barriers");
@@ -333,12 +351,26 @@ inline void matrices(unsigned (&to)[4], const void* row, bool transposed)
     wait(AT_WARP, site);
 }
 
-// Copies are done at once: what is read before it is awaited is not found out.
+// A copy is done no sooner than it is awaited, and there are no numbers where it goes until then.
 inline void copy_eight(void* to, const void* from, bool inside)
 {
-    if ((uint64_t)to % 16 != 0 || (inside && (uint64_t)from % 16 != 0)) emulator::fault("eight numbers are not aligned");
-    if (inside) memcpy(to, from, 16);
-    else memset(to, 0, 16);
+    using namespace emulator;
+    if ((uint64_t)to % 16 != 0 || (inside && (uint64_t)from % 16 != 0)) fault("eight numbers are not aligned");
+    Copies& own = copies[position()];
+    if (own.count == MOST_COPIES) fault("too many copies are on their way");
+    memset(to, 0xff, 16);
+    own.list[own.count++] = {to, inside ? from : nullptr, own.groups};
 }
-inline void end_copies() {}
-template <int N> inline void await_copies() {}
+inline void end_copies() { emulator::copies[emulator::position()].groups++; }
+template <int N> inline void await_copies()
+{
+    emulator::Copies& own = emulator::copies[emulator::position()];
+    unsigned left = 0;
+    for (unsigned i = 0; i < own.count; i++) {
+        const emulator::Copy copy = own.list[i];
+        if (copy.group + N >= own.groups) own.list[left++] = copy;
+        else if (copy.from) memcpy(copy.to, copy.from, 16);
+        else memset(copy.to, 0, 16);
+    }
+    own.count = left;
+}

@@ -2,6 +2,7 @@
 
 mod attention;
 mod fold;
+mod images;
 mod optimizer;
 mod product;
 mod rows;

@@ -30,6 +30,7 @@ impl Emission<'_> {
             parts: &[include_str!("../kernels/attention.cu")],
             blocks,
             threads: THREADS,
+            together: 1,
             shared: shared * 4,
         };
         self.attend(attention, heads, &form, work);
@@ -55,7 +56,7 @@ impl Emission<'_> {
              log_sum + Log_sum_at(unit), block);\n}}\n",
             heads.text,
             form.parts.join("\n"),
-            heads.head(&parameters, form.threads),
+            heads.head(&parameters, [form.threads, form.together]),
             heads.unit(),
         );
         let draft = Draft {
@@ -89,6 +90,8 @@ pub struct Form {
     /// Of each unit.
     pub blocks: usize,
     pub threads: usize,
+    /// Blocks that the registers of a multiprocessor must suffice for.
+    pub together: usize,
     /// Bytes.
     pub shared: usize,
 }
@@ -212,8 +215,9 @@ impl Heads {
         )
     }
 
-    /// The entry point up to its body: its own parameters, then biases and draws.
-    pub fn head(&self, own: &[&str], threads: usize) -> String {
+    /// The entry point up to its body: its own parameters, then biases and draws. For so many threads, and so many blocks
+    /// together on a multiprocessor.
+    pub fn head(&self, own: &[&str], [threads, together]: [usize; 2]) -> String {
         let mut parameters: Vec<String> = own.iter().map(|p| p.to_string()).collect();
         parameters
             .extend((0..self.biases).map(|at| format!("const Bias{at}* __restrict__ bias{at}")));
@@ -221,8 +225,12 @@ impl Heads {
             parameters.push("const unsigned long long* __restrict__ first".into());
             parameters.push("const unsigned long long* __restrict__ key".into());
         }
+        let bounds = match together {
+            1 => threads.to_string(),
+            _ => format!("{threads}, {together}"),
+        };
         format!(
-            "extern \"C\" __global__ void __launch_bounds__({threads}) {ENTRY}(\n    {})\n",
+            "extern \"C\" __global__ void __launch_bounds__({bounds}) {ENTRY}(\n    {})\n",
             parameters.join(",\n    ")
         )
     }

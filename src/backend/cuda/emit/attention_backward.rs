@@ -13,8 +13,12 @@ use crate::plan::{
     kernel::{AttentionBackward, Reduction},
 };
 
-/// Blocks that fill a large GPU some times over.
-const BLOCKS: usize = 1024;
+/// Multiprocessors of a large GPU.
+const MULTIPROCESSORS: usize = 132;
+/// Blocks that it has at a time, of the kernels that use no tensor cores.
+const TOGETHER: usize = 8;
+/// Blocks that each of them gets at least, one behind the other, so that none is left with much when the others are done.
+const TURNS: usize = 4;
 
 /// The units, dealt out to tasks: a task has one index of the axes along which a learning bias varies, and a range of the
 /// indices of the others. The gradients of its scores add up, in order, to one matrix.
@@ -27,7 +31,8 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    fn new(backward: &AttentionBackward, blocks: usize) -> Tasks {
+    /// A unit takes `blocks` blocks, of which `together` are on a multiprocessor at a time.
+    fn new(backward: &AttentionBackward, blocks: usize, together: usize) -> Tasks {
         let batch = &backward.forward.batch;
         let axes = 0..batch.len();
         let gradients = &backward.bias_gradients;
@@ -38,7 +43,8 @@ impl Tasks {
         let (kept, summed): (Vec<usize>, Vec<usize>) = axes.partition(varies);
         let size = |axes: &[usize]| axes.iter().map(|&axis| batch[axis]).product::<usize>();
         let turns = size(&summed);
-        let chunks = BLOCKS
+        let wanted = MULTIPROCESSORS * together.max(TURNS);
+        let chunks = wanted
             .div_ceil((size(&kept) * blocks).max(1))
             .min(turns)
             .max(1);
@@ -51,8 +57,8 @@ impl Tasks {
         }
     }
 
-    /// What both kinds of kernels do with a task: `call` for each of its units, in order.
-    pub fn body(&self, heads: &Heads, blocks: usize, call: &str) -> String {
+    /// What both kinds of kernels do with a task: `call` for each of its units, in order, between what comes before and behind.
+    pub fn body(&self, heads: &Heads, blocks: usize, [before, call, behind]: [&str; 3]) -> String {
         let Tasks { chunks, turns, .. } = self;
         let place = match blocks {
             1 => "const unsigned task = blockIdx.x, block = 0;".into(),
@@ -60,10 +66,12 @@ impl Tasks {
         };
         format!(
             "{{\n    {place}\n    const unsigned chunk = task % {chunks};\n    \
-             const unsigned from = chunk * {turns} / {chunks}, to = (chunk + 1) * {turns} / {chunks};\n    \
+             const unsigned from = chunk * {turns} / {chunks}, to = (chunk + 1) * {turns} / {chunks};\n{}    \
              for (unsigned turn = from; turn < to; turn++) {{\n        \
-             const unsigned unit = kept_unit(task / {chunks}) + summed_unit(turn);\n{}        {call}\n    }}\n}}\n",
+             const unsigned unit = kept_unit(task / {chunks}) + summed_unit(turn);\n{}        {call}\n    }}\n{}}}\n",
+            indented(1, before),
             indented(1, &heads.unit()),
+            indented(1, behind),
         )
     }
 }
@@ -83,8 +91,11 @@ impl Emission<'_> {
             bytes: work.bytes / 2,
         };
         let at_once = self.fits_tensor_cores(backward);
-        let blocks = if at_once { 1 } else { queries.div_ceil(ROWS) };
-        let tasks = Tasks::new(backward, blocks);
+        let (blocks, together) = match at_once {
+            true => (1, self.together(backward)),
+            false => (queries.div_ceil(ROWS), TOGETHER),
+        };
+        let tasks = Tasks::new(backward, blocks, together);
         let totals = (!backward.bias_gradients.is_empty())
             .then(|| self.scratch(tasks.count * queries * keys * Element::F32.bytes()));
         if at_once {
@@ -148,8 +159,8 @@ impl Emission<'_> {
             "\n",
             include_str!("../kernels/attention_queries.cu"),
             "\n",
-            &heads.head(&parameters, THREADS),
-            &tasks.body(&heads, blocks, &call),
+            &heads.head(&parameters, [THREADS, 1]),
+            &tasks.body(&heads, blocks, ["", &call, ""]),
         ]
         .concat();
         let mut own = self.own(backward);
@@ -185,7 +196,7 @@ impl Emission<'_> {
             heads.text,
             include_str!("../kernels/attention_score.cu"),
             include_str!("../kernels/attention_keys.cu"),
-            heads.head(&parameters, THREADS),
+            heads.head(&parameters, [THREADS, 1]),
             heads.unit(),
         );
         let mut own = self.own(backward);

@@ -15,6 +15,8 @@ use crate::plan::{
 const SIDE: usize = 16;
 /// Warps of a block, at most.
 const WARPS: usize = 8;
+/// Warps of a multiprocessor whose gradients its registers can hold.
+const RESIDENT: usize = 24;
 /// Keys whose scores a warp has in registers at a time, at most.
 const MOST_KEYS: usize = 112;
 /// Numbers of the gradients of a key and its value that a warp can hold for each of its 16 keys.
@@ -32,7 +34,9 @@ impl Emission<'_> {
         let warps = tiles.div_ceil(blocks);
         let parts = attention.keys.div_ceil(MOST_KEYS);
         let tile = attention.keys.div_ceil(parts).next_multiple_of(SIDE);
-        let shared = tile * (across(attention.width) + across(attention.value_width)) * 2;
+        let rows = SIDE * warps;
+        let widths = across(attention.width) + across(attention.value_width);
+        let shared = (tile * widths + rows * across(attention.width)) * Element::Bf16.bytes();
         let registers = across(attention.width) + across(attention.value_width);
         if registers > MOST_SUMS || shared > self.target.shared() {
             return false;
@@ -40,9 +44,8 @@ impl Emission<'_> {
         let mut heads = Heads::new(self, attention);
         heads.parts.extend([Part::Vector, Part::Matrix]);
         heads.text += &format!(
-            "constexpr unsigned THREADS = {}, ROWS = {}, TILE = {tile};\n",
+            "constexpr unsigned THREADS = {}, ROWS = {rows}, TILE = {tile};\n",
             32 * warps,
-            SIDE * warps
         );
         let form = Form {
             parts: &[
@@ -51,6 +54,8 @@ impl Emission<'_> {
             ],
             blocks,
             threads: 32 * warps,
+            // Of many warps, one block would leave a multiprocessor waiting with it.
+            together: if warps > WARPS / 2 { 2 } else { 1 },
             shared,
         };
         self.attend(attention, heads, &form, work);
@@ -70,6 +75,13 @@ impl Emission<'_> {
             && division.shared(forward) <= self.target.shared()
     }
 
+    /// Blocks of that kernel that a multiprocessor has at a time.
+    pub fn together(&self, backward: &AttentionBackward) -> usize {
+        let division = Division::new(&backward.forward);
+        let by_memory = self.target.shared() / division.shared(&backward.forward).max(1);
+        by_memory.min(RESIDENT / division.warps).max(1)
+    }
+
     pub fn gradients_at_once(
         &mut self,
         backward: &AttentionBackward,
@@ -81,9 +93,11 @@ impl Emission<'_> {
         let division = Division::new(forward);
         let threads = 32 * division.warps;
         let constants = format!(
-            "constexpr unsigned THREADS = {threads}, ROWS = {}, EACH = {};\n",
+            "constexpr unsigned THREADS = {threads}, ROWS = {}, EACH = {};\nconstexpr bool OUT_IN_EIGHTS = {};\n",
             SIDE * division.warps,
-            division.each
+            division.each,
+            self.element(forward.out.0) == Element::Bf16
+                && steps(&forward.out, forward.batch.len(), 8),
         );
         let mut heads = self.heads_of(backward, &constants, Some((tasks, totals.is_some())));
         heads.parts.extend([Part::Vector, Part::Matrix]);
@@ -116,9 +130,10 @@ impl Emission<'_> {
         own.extend(totals);
         let call = format!(
             "differentiate({UNIT}, q_gradient + Q_gradient_at(unit), k_gradient + K_gradient_at(unit), \
-             v_gradient + V_gradient_at(unit), {}, turn == from);",
+             v_gradient + V_gradient_at(unit), sums, {}, turn == from);",
             total(totals)
         );
+        let put = format!("put(sums, {});\n", total(totals));
         let text = [
             &heads.text,
             "\n",
@@ -126,8 +141,8 @@ impl Emission<'_> {
             "\n",
             include_str!("../kernels/attention_backward_half.cu"),
             "\n",
-            &heads.head(&parameters, threads),
-            &tasks.body(&heads, 1, &call),
+            &heads.head(&parameters, [threads, 1]),
+            &tasks.body(&heads, 1, ["Totals sums = {};\n", &call, &put]),
         ]
         .concat();
         let draft = Draft {

@@ -1,6 +1,6 @@
 //! The straight-line code of a kernel, as C.
 
-use super::source::literal;
+use super::source::{Parameters, Part, literal};
 use crate::{
     backend::cuda::program::Argument,
     ir::program::{Instr, RowOp, ValueId},
@@ -40,6 +40,37 @@ impl Read {
             Read::Draw { .. } => None,
         }
     }
+}
+
+/// What draws begin from: of operand 3 the stream `s3`, and `p3`, where the numbers of this thread begin behind those of the images
+/// before, as `start` says. `None` for what is not drawn after all.
+pub fn streams(
+    reads: &[Read],
+    parameters: &mut Parameters,
+    parts: &mut Vec<Part>,
+    start: impl Fn(usize) -> Option<String>,
+) -> String {
+    let mut text = String::new();
+    for (at, read) in reads.iter().enumerate() {
+        let Read::Draw {
+            stream, per_sample, ..
+        } = read
+        else {
+            continue;
+        };
+        let Some(start) = start(at) else {
+            continue;
+        };
+        parts.push(Part::Draw);
+        let [first, key] = parameters.stream(*stream);
+        let more = match start.as_str() {
+            "0" => String::new(),
+            more => format!(" + ({more})"),
+        };
+        text += &format!("const unsigned long long p{at} = *{first} * {per_sample}{more};\n");
+        text += &format!("Stream s{at}(*{key}, p{at});\n");
+    }
+    text
 }
 
 /// The values of a kernel: operands, then what its instructions compute.

@@ -12,6 +12,7 @@ mod cast;
 mod contraction;
 mod fold;
 mod nest;
+pub mod normalize;
 mod product;
 mod product_half;
 mod rows;
@@ -34,6 +35,7 @@ pub fn emit(plan: &Plan, target: Target) -> Program {
     emission.cast_weights();
     emission.program.accumulate = emission.all(&plan.accumulate);
     emission.program.apply = emission.all(&plan.apply);
+    emission.program.intake = emission.intake();
     emission.finish()
 }
 

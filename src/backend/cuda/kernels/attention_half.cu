@@ -6,26 +6,27 @@ __device__ __forceinline__ void attend(
 {
     bf16* const keys = (bf16*)shared;
     bf16* const values = keys + TILE * STRIDE;
+    bf16* const all = values + TILE * STRIDE_V;
     const unsigned warp = threadIdx.x / 32, first = block * ROWS + warp * 16;
 
-    // Queries pass through the room of the keys.
+    // Everything that comes first is on its way at once.
+    fetch<WIDTH, ACROSS>(all, q, block * ROWS, ROWS, QUERIES, Q_ROW);
+    fetch<WIDTH, ACROSS>(keys, k, 0, TILE, KEYS, K_ROW);
+    fetch<VALUE_WIDTH, ACROSS_V>(values, v, 0, TILE, KEYS, V_ROW);
+    arrive();
     unsigned queries[ACROSS / 16][4];
-    for (unsigned part = 0; part < ROWS; part += TILE) {
-        __syncthreads();
-        fetch<WIDTH, ACROSS>(keys, q, block * ROWS + part, TILE < ROWS - part ? TILE : ROWS - part, QUERIES, Q_ROW);
-        __syncthreads();
-        if (warp * 16 >= part && warp * 16 < part + TILE)
-            #pragma unroll
-            for (unsigned i = 0; i < ACROSS / 16; i++) left(queries[i], keys + (warp * 16 - part) * STRIDE + i * 16, STRIDE);
-    }
+    #pragma unroll
+    for (unsigned i = 0; i < ACROSS / 16; i++) left(queries[i], all + warp * 16 * STRIDE + i * 16, STRIDE);
     float maximum[2] = {Max::start(), Max::start()}, sum[2] = {};
     float result[ACROSS_V / 16][2][4] = {};
 
     for (unsigned tile = 0; tile < KEYS; tile += TILE) {
-        __syncthreads();
-        fetch<WIDTH, ACROSS>(keys, k, tile, TILE, KEYS, K_ROW);
-        fetch<VALUE_WIDTH, ACROSS_V>(values, v, tile, TILE, KEYS, V_ROW);
-        __syncthreads();
+        if (tile > 0) {
+            __syncthreads();
+            fetch<WIDTH, ACROSS>(keys, k, tile, TILE, KEYS, K_ROW);
+            fetch<VALUE_WIDTH, ACROSS_V>(values, v, tile, TILE, KEYS, V_ROW);
+            arrive();
+        }
         float score[TILE / 16][2][4] = {};
         float highest[2] = {maximum[0], maximum[1]};
         #pragma unroll

@@ -3,7 +3,7 @@
 use super::{
     super::{
         Argument,
-        body::{Read, expression},
+        body::{Read, expression, streams},
         nest::{coordinates, place},
         source::{Draft, Part, indented},
     },
@@ -52,7 +52,9 @@ impl FoldText<'_> {
             };
         }
         text += "if (real) {\n";
-        text += &indented(1, &self.streams());
+        let nowhere = |_| Some("0".to_owned());
+        let streams = streams(self.reads, &mut self.parameters, &mut self.parts, nowhere);
+        text += &indented(1, &streams);
         let chunk = reduced.div_ceil(chunks);
         let (from, to) = match chunks {
             1 => ("lane".to_string(), reduced.to_string()),
@@ -110,23 +112,6 @@ impl FoldText<'_> {
     /// Results that a thread has of each value.
     fn columns(&self) -> usize {
         if self.along { 1 } else { self.vector }
-    }
-
-    fn streams(&mut self) -> String {
-        let mut text = String::new();
-        for (at, read) in self.reads.iter().enumerate() {
-            let Read::Draw {
-                stream, per_sample, ..
-            } = read
-            else {
-                continue;
-            };
-            self.parts.push(Part::Draw);
-            let [first, key] = self.parameters.stream(*stream);
-            text += &format!("const unsigned long long p{at} = *{first} * {per_sample};\n");
-            text += &format!("Stream s{at}(*{key}, p{at});\n");
-        }
-        text
     }
 
     fn place(&self, access: usize) -> String {

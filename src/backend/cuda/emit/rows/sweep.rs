@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        body::{Port, Read, expression},
+        body::{Port, Read, expression, streams},
         nest::{coordinates, place},
         source::{Part, indented},
     },
@@ -18,26 +18,13 @@ impl RowText<'_> {
 
     /// What draws begin from.
     pub(super) fn streams(&mut self) -> String {
-        let mut text = String::new();
-        for (at, read) in self.reads.iter().enumerate() {
-            let Read::Draw {
-                stream, per_sample, ..
-            } = read
-            else {
-                continue;
-            };
-            if !self.body.live[at] {
-                continue;
-            }
-            self.parts.push(Part::Draw);
-            let [first, key] = self.parameters.stream(*stream);
-            let terms = self.grid_terms(at);
-            let place = place(self.nest.accesses[at].offset, &terms);
-            text +=
-                &format!("const unsigned long long p{at} = *{first} * {per_sample} + ({place});\n");
-            text += &format!("Stream s{at}(*{key}, p{at});\n");
-        }
-        text
+        let start = |at: usize| {
+            let place = place(self.nest.accesses[at].offset, &self.grid_terms(at));
+            self.body.live[at].then_some(place)
+        };
+        let starts: Vec<_> = (0..self.reads.len()).map(start).collect();
+        let start = |at: usize| starts[at].clone();
+        streams(self.reads, &mut self.parameters, &mut self.parts, start)
     }
 
     /// The indices that stand for a whole row, with the strides of an access.
