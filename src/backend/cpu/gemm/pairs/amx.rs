@@ -35,7 +35,13 @@ pub fn usable() -> bool {
 fn has_instructions() -> bool {
     /// Bits of `edx` in leaf 7: AMX-BF16 and AMX-TILE.
     const FEATURES: u32 = 1 << 22 | 1 << 24;
-    __cpuid_count(7, 0).edx & FEATURES == FEATURES
+    #[allow(
+        unused_unsafe,
+        reason = "safe in later versions of the language than the oldest we build with"
+    )]
+    // SAFETY: every processor with AVX-512, as `V4` is one, has the instruction and the leaf.
+    let leaf = unsafe { __cpuid_count(7, 0) };
+    leaf.edx & FEATURES == FEATURES
 }
 
 #[cfg(target_os = "linux")]
