@@ -1,12 +1,11 @@
 //! What is compiled and how, as a command line says it.
 
-use super::{
-    arguments::named,
-    failure::{Failure, colour},
-    screen,
-};
+use super::{arguments::named, failure::Failure, screen};
 use mimc::{
-    backend::Backend,
+    backend::{
+        Backend, Cuda,
+        cuda::{Target, device, library::Libraries},
+    },
     compile::{Options, Program, compile, load},
     diagnostic::Diagnostics,
     language::library::Library,
@@ -48,6 +47,13 @@ impl Job {
         named(&self.backend)
     }
 
+    /// The GPU on which the backend runs kernels of ours, if it does.
+    pub fn target(&self) -> Option<Target> {
+        let ours = self.backend().name() == Cuda.name();
+        let device = ours.then(|| device::usable(Libraries::here()).ok())?;
+        Some(Target(device?.capability))
+    }
+
     pub fn load(&self) -> Result<Recipe, Failure> {
         Ok(load(&self.recipe, &self.sets, &library())?)
     }
@@ -67,7 +73,7 @@ impl Job {
         };
         let program = compile(&recipe, &library, &options)?;
         if !program.warnings.is_empty() {
-            screen::note(Diagnostics(program.warnings.clone()).render(colour()));
+            screen::warn(Diagnostics(program.warnings.clone()).render(screen::colour()));
         }
         if self.micro_batch.is_some() || self.memory.is_some() {
             // The resolved recipe then stands for itself.
