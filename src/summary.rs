@@ -4,6 +4,7 @@ mod outline;
 
 use crate::{
     compile::Program,
+    data::survey::Found,
     diagnostic::Diagnostic,
     pace::Pace,
     recipe::{Images, Precision, Recipe, ScheduleName},
@@ -123,7 +124,7 @@ pub struct Prediction {
     pub step_seconds: f64,
     /// Images of a step over its seconds.
     pub images_per_second: f64,
-    /// Of all epochs over so many images: those there are, or a million where a folder is not counted.
+    /// Of all epochs over so many images: those there are, or a million where there are none yet.
     pub images: usize,
     /// Of the whole run.
     pub run_seconds: f64,
@@ -155,6 +156,8 @@ pub struct Data {
     pub images: Images,
     /// Whether the folder is there; generated images always are.
     pub found: bool,
+    /// How many there are, where they can be listed.
+    pub count: Option<usize>,
 }
 
 impl Summary {
@@ -167,6 +170,7 @@ impl Summary {
         pace: Option<&Pace>,
     ) -> Self {
         let cost = &program.cost;
+        let data = Data::of(recipe);
         Self {
             recipe: recipe.name.clone(),
             doc: recipe.doc.clone(),
@@ -198,26 +202,36 @@ impl Summary {
             },
             learning_rate: learning_rate(recipe),
             backend: backend.to_owned(),
-            data: Data {
-                images: recipe.data.images.clone(),
-                found: match &recipe.data.images {
-                    Images::Folder(path) => path.exists(),
-                    Images::Synthetic => true,
-                },
-            },
+            prediction: pace.map(|pace| prediction(recipe, program.seconds(pace), data.count)),
+            data,
             compile_seconds,
-            prediction: pace.map(|pace| prediction(recipe, program.seconds(pace))),
             warnings: program.warnings.clone(),
         }
     }
 }
 
-fn prediction(recipe: &Recipe, step_seconds: f64) -> Prediction {
+impl Data {
+    fn of(recipe: &Recipe) -> Self {
+        let images = recipe.data.images.clone();
+        let (found, count) = match &images {
+            Images::Synthetic => (true, Some(recipe.data.count)),
+            Images::Folder(path) => {
+                // What is wrong with a folder, a run tells.
+                let found = Found::at(path).ok();
+                (path.exists(), found.map(|found| found.images()))
+            }
+        };
+        Data {
+            images,
+            found,
+            count,
+        }
+    }
+}
+
+fn prediction(recipe: &Recipe, step_seconds: f64, images: Option<usize>) -> Prediction {
     const MILLION: usize = 1_000_000;
-    let images = match recipe.data.images {
-        Images::Synthetic => recipe.data.count,
-        Images::Folder(_) => MILLION,
-    };
+    let images = images.unwrap_or(MILLION);
     // A batch that an epoch does not fill is left out.
     let steps = (images / recipe.train.batch).max(1) as f64 * recipe.train.epochs;
     Prediction {
@@ -245,27 +259,32 @@ fn learning_rate(recipe: &Recipe) -> LearningRate {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doc = self.doc.lines().next().unwrap_or("");
-        writeln!(f, "{}  {doc}\n", self.recipe)?;
-        writeln!(f, "{}", self.parts_table())?;
-        let facts = self.facts().into_iter();
-        let facts: Vec<_> = facts
-            .map(|(name, fact)| vec![name.to_owned(), fact])
-            .collect();
-        f.write_str(&columns(&[Align::Left, Align::Left], &facts))
+        f.write_str(&self.table(Vec::new()))
     }
 }
 
 impl Summary {
+    /// Everything as text, with more facts behind its own.
+    pub fn table(&self, more: Vec<(&'static str, String)>) -> String {
+        let doc = self.doc.lines().next().unwrap_or("");
+        let head = columns(&[Align::Left; 2], &[vec![&*self.recipe, doc]]);
+        let facts = self.facts().into_iter().chain(more);
+        let facts: Vec<_> = facts
+            .map(|(name, fact)| vec![name.to_owned(), fact])
+            .collect();
+        let facts = columns(&[Align::Left; 2], &facts);
+        format!("{head}\n{}\n{facts}", self.parts_table())
+    }
+
     fn parts_table(&self) -> String {
         use Align::{Left, Right};
-        let header = ["model", "", "graph", "tokens", "shape", "parameters"];
+        let header = ["model", "graph", "tokens", "shape", "parameters"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(self.parts.iter().map(Part::row));
         let mut total = vec![String::new(); header.len()];
-        (total[0], total[5]) = ("total".into(), grouped(self.parameters));
+        (total[0], total[4]) = ("total".into(), grouped(self.parameters));
         rows.push(total);
-        columns(&[Left, Right, Left, Right, Left, Right], &rows)
+        columns(&[Left, Left, Right, Left, Right], &rows)
     }
 
     /// What there is to know besides the parts: names with sentences.
@@ -328,10 +347,7 @@ impl Summary {
         let Some(foretold) = self.prediction else {
             return String::new();
         };
-        let epochs = match self.learning_rate.epochs {
-            1.0 => "1 epoch".to_owned(),
-            many => format!("{many} epochs"),
-        };
+        let epochs = epochs(self.learning_rate.epochs);
         format!(
             "about {} per step here, {:.1} images/s: {} for {epochs} of {} images",
             lasting(foretold.step_seconds),
@@ -354,11 +370,10 @@ impl Part {
         };
         let repeats = match self.repeats {
             1 => String::new(),
-            n => format!("×{n}"),
+            n => format!(" ×{n}"),
         };
         vec![
-            name,
-            repeats,
+            name + &repeats,
             self.graph.clone(),
             self.tokens.map_or(String::new(), grouped),
             format!("{:?}", self.shape),
@@ -389,6 +404,13 @@ impl fmt::Display for Recomputed {
     }
 }
 
+fn epochs(count: f64) -> String {
+    match count {
+        1.0 => "1 epoch".to_owned(),
+        many => format!("{many} epochs"),
+    }
+}
+
 /// `8.00e-4 at the peak (2.00e-4 per 512 images): cosine to 4.00e-5 over 100 epochs, the first 10 from 4.00e-6 upwards`
 impl fmt::Display for LearningRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -407,7 +429,7 @@ impl fmt::Display for LearningRate {
         if matches!(self.schedule, ScheduleName::Cosine | ScheduleName::Linear) {
             write!(f, " to {:.2e}", self.min)?;
         }
-        write!(f, " over {} epochs", self.epochs)?;
+        write!(f, " over {}", epochs(self.epochs))?;
         if self.warmup_epochs > 0.0 {
             let (epochs, from) = (self.warmup_epochs, self.warmup);
             write!(f, ", the first {epochs} from {from:.2e} upwards")?;
@@ -420,7 +442,10 @@ impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.images {
             Images::Synthetic => f.write_str("generated images"),
-            Images::Folder(path) if self.found => write!(f, "images in {}", path.display()),
+            Images::Folder(path) if self.found => match self.count {
+                Some(count) => write!(f, "{} images in {}", grouped(count), path.display()),
+                None => write!(f, "images in {}", path.display()),
+            },
             Images::Folder(path) => write!(
                 f,
                 "there is no folder {} yet: `mimc run --data DIR` names another",

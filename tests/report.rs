@@ -3,7 +3,9 @@
 use html5ever::{parse_document, tendril::TendrilSink};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 use mimc::{
-    Library, Options, Recipe, compile,
+    Library, Options, Recipe,
+    backend::cuda::{self, Target},
+    compile,
     export::report::{self, Compiled, Ran, Times},
     pace::Pace,
     recipe::builtin,
@@ -21,6 +23,15 @@ const PACE: Pace = Pace {
 };
 
 fn page(name: &str, sets: &[&str], pace: Option<&Pace>) -> (String, Summary) {
+    page_for(name, sets, pace, None)
+}
+
+fn page_for(
+    name: &str,
+    sets: &[&str],
+    pace: Option<&Pace>,
+    target: Option<Target>,
+) -> (String, Summary) {
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let recipe = Recipe::load(name, &sets).expect("a sound recipe");
     let options = Options {
@@ -35,6 +46,7 @@ fn page(name: &str, sets: &[&str], pace: Option<&Pace>) -> (String, Summary) {
         anatomy: program.anatomy.as_ref().expect("it was asked for"),
         summary: &summary,
         pace,
+        target,
     });
     (page, summary)
 }
@@ -189,6 +201,59 @@ fn every_picture_that_opens_is_there() {
         assert!(both.iter().all(Value::is_u64), "{part}: {both:?}");
     }
     assert!(data["kernels"][0]["seconds"].is_null(), "no pace, no time");
+}
+
+#[test]
+fn kernels_are_shown_as_a_gpu_gets_them_where_one_is_named() {
+    let cuda = |kernel: &Value| -> Vec<Value> {
+        let sources = kernel["sources"].as_array().expect("a list");
+        let long = sources.iter().filter(|source| !source["launch"].is_null());
+        long.cloned().collect()
+    };
+    let kernels = |page: &str| data(page)["kernels"].as_array().expect("a list").clone();
+    let (without, _) = page("quickstart", &[], None);
+    assert!(
+        kernels(&without)
+            .iter()
+            .all(|kernel| cuda(kernel).is_empty())
+    );
+
+    for (name, sets) in [
+        ("quickstart", &["train.precision=bf16"][..]),
+        ("swin_b", &[]),
+        ("vit_b", &["train.precision=bf16"]),
+    ] {
+        let (page, _) = page_for(name, sets, None, Some(Target(90)));
+        assert!(page.len() < 8 << 20, "{name}: {} bytes", page.len());
+        let data = data(&page);
+        let text = |at: &Value| {
+            let at = at.as_u64().expect("a place") as usize;
+            data["words"][at].as_str().expect("a text")
+        };
+        let mut launched = 0;
+        for kernel in kernels(&page) {
+            let path = text(&kernel["path"]);
+            let launches = cuda(&kernel);
+            assert!(!launches.is_empty(), "{name}: {path}");
+            for launch in &launches {
+                assert_eq!(text(&launch["language"]), "CUDA for sm_90");
+                let told = text(&launch["launch"]);
+                let entry = told.split(' ').next().unwrap_or_default();
+                match &launch["text"] {
+                    Value::Null => assert_eq!(entry, "cublasLt"),
+                    at => assert!(text(at).contains(&format!(" {entry}(")), "{told}"),
+                }
+            }
+            launched += launches.len();
+        }
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let recipe = Recipe::load(name, &sets).expect("a sound recipe");
+        let program = compile(&recipe, &Library::new(&[]), &Options::default()).expect("compiles");
+        let program = cuda::emit(&mimc::plan::lower(&program.graph), Target(90));
+        let all = program.accumulate.iter().chain(&program.apply);
+        let of_many = all.clone().filter(|launch| launch.label == "cast").count();
+        assert_eq!(launched + of_many, all.count(), "{name}");
+    }
 }
 
 #[test]

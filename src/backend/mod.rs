@@ -209,7 +209,7 @@ impl Backend for LuminalCuda {
     }
 
     fn doc(&self) -> &'static str {
-        "luminal's own CUDA compiler, f32: a baseline, for tiny models only"
+        "luminal's own CUDA compiler, f32: slow, a baseline"
     }
 
     #[cfg(all(
@@ -254,7 +254,7 @@ impl Backend for Reference {
     }
 
     fn doc(&self) -> &'static str {
-        "luminal's own primitives, one by one: the oracle of the tests, for tiny models only"
+        "luminal's own primitives, one by one: slow, an oracle"
     }
 
     fn prepare(&self, graph: Graph) -> Result<Box<dyn Step>, StepError> {

@@ -43,7 +43,7 @@ impl Board {
         if let Err(error) = self.write(event) {
             self.failed = true;
             let folder = self.folder.display();
-            super::screen::note(format_args!(
+            super::screen::warn(format_args!(
                 "no more curves for TensorBoard in {folder}: {error}"
             ));
         }

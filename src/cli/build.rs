@@ -14,7 +14,7 @@ use super::{
     pace,
 };
 use mimc::{
-    backend,
+    backend::{self, cuda::Target},
     diagnostic::SourceFile,
     export::report,
     pace::Pace,
@@ -52,6 +52,8 @@ pub struct Last {
     pub job: Job,
     pub name: String,
     pub folder: PathBuf,
+    /// The GPU for which its report shows kernels.
+    pub target: Option<Target>,
     /// Fingerprints of the recipe and the graph files, by their shown paths.
     sources: BTreeMap<String, u64>,
 }
@@ -61,12 +63,14 @@ pub fn default_folder(recipe: &Recipe) -> PathBuf {
     Path::new(FOLDER).join(&recipe.name)
 }
 
-/// Writes the resolved recipe, the listings and the report, and records the job. The report can go elsewhere.
+/// Writes the resolved recipe, the listings and the report, and records the job. The report can go elsewhere, and shows
+/// kernels in CUDA where a GPU is named.
 pub fn write(
     job: &Job,
     compiled: &Compiled,
     folder: &Path,
     report: Option<&Path>,
+    target: Option<Target>,
 ) -> Result<Written, Failure> {
     let recipe = compiled.recipe.to_yaml();
     let listings = compiled.program.listings.as_ref();
@@ -79,7 +83,7 @@ pub fn write(
         ("fused.txt", &listings.fused),
         ("plan.txt", &listings.plan),
     ];
-    let page = page(compiled, &summary.0, summary.1.as_ref());
+    let page = page(compiled, &summary.0, summary.1.as_ref(), target);
     let path = match report {
         Some(elsewhere) => {
             write_file(elsewhere, &page)?;
@@ -97,6 +101,7 @@ pub fn write(
         job: job.clone(),
         name: compiled.recipe.name.clone(),
         folder: folder.to_owned(),
+        target,
         sources: sources(compiled),
     };
     let record = serde_json::to_string_pretty(&last);
@@ -121,7 +126,12 @@ fn summary(compiled: &Compiled) -> Result<(Summary, Option<Pace>), Failure> {
     Ok((summary, pace))
 }
 
-fn page(compiled: &Compiled, summary: &Summary, pace: Option<&Pace>) -> String {
+fn page(
+    compiled: &Compiled,
+    summary: &Summary,
+    pace: Option<&Pace>,
+    target: Option<Target>,
+) -> String {
     let anatomy = compiled.program.anatomy.as_ref();
     report::program(&report::Compiled {
         recipe: &compiled.recipe,
@@ -129,6 +139,7 @@ fn page(compiled: &Compiled, summary: &Summary, pace: Option<&Pace>) -> String {
         anatomy: anatomy.expect("a whole compilation tells what its kernels are made of"),
         summary,
         pace,
+        target,
     })
 }
 

@@ -140,7 +140,7 @@ impl<'a> Chronicle<'a> {
         if let (Err(error), false) = (written, self.failed) {
             self.failed = true;
             let folder = self.run.output.folder().display();
-            super::screen::note(format_args!("no {file} in {folder}: {error}"));
+            super::screen::warn(format_args!("no {file} in {folder}: {error}"));
         }
     }
 

@@ -41,7 +41,8 @@ pub struct Arguments {
     /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
-    /// Compile for a GPU that need not be here, as the backend cuda does; what `--emit cuda` is for [default there: sm_90]
+    /// The GPU, which need not be here, for which to compile as the backend cuda does; the report and `--emit cuda` show its kernels
+    /// [default: that of the backend; `--emit cuda` else takes sm_90]
     #[arg(long, value_name = "ARCH", value_parser = target)]
     target: Option<Target>,
     /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep
@@ -113,7 +114,9 @@ pub fn run(arguments: Arguments) -> Outcome {
     let compiled = job.compile_for(backend, job.load()?, true)?;
     let default = || build::default_folder(&compiled.recipe);
     let folder = arguments.output.unwrap_or_else(default);
-    let written = build::write(&job, &compiled, &folder, arguments.report.as_deref())?;
+    let target = arguments.target.or_else(|| job.target());
+    let report = arguments.report.as_deref();
+    let written = build::write(&job, &compiled, &folder, report, target)?;
     let Written {
         files,
         summary,
@@ -122,7 +125,6 @@ pub fn run(arguments: Arguments) -> Outcome {
     match arguments.emit {
         Some(stage) => {
             let depth = arguments.depth.into();
-            let target = arguments.target.unwrap_or(Target(90));
             screen::print(stage.text(&compiled, depth, target)?)?;
         }
         None if arguments.json => screen::print_json(&Document {
@@ -132,18 +134,25 @@ pub fn run(arguments: Arguments) -> Outcome {
             report,
         })?,
         None => {
-            let (folder, files, report) = (folder.display(), files.join(", "), report.display());
-            let next = "mimc run";
-            screen::print(format_args!(
-                "{summary}written   {folder}: {files}\nlook at   {report}\nnext      {next}\n"
-            ))?;
+            let written = format!("{}: {}", folder.display(), files.join(", "));
+            let more = [
+                ("written", written),
+                ("look at", report.display().to_string()),
+                ("next", "mimc run".to_owned()),
+            ];
+            screen::print(summary.table(more.to_vec()))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Stage {
-    fn text(self, compiled: &Compiled, depth: usize, target: Target) -> Result<String, Failure> {
+    fn text(
+        self,
+        compiled: &Compiled,
+        depth: usize,
+        target: Option<Target>,
+    ) -> Result<String, Failure> {
         let Compiled {
             recipe,
             library,
@@ -164,6 +173,7 @@ impl Stage {
             Stage::Json => format!("{}\n", export::explorer(&recipe.name, &model()?)),
             Stage::Torch => export::torch(recipe, library)?,
             Stage::Cuda => {
+                let target = target.unwrap_or(Target(90));
                 let program = cuda::emit(&plan::lower(&compiled.program.graph), target);
                 cuda::print(&program, target)
             }

@@ -4,7 +4,7 @@ use super::{Outcome, screen};
 use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use mimc::data::survey::{Found, Options};
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Look at the images of a folder, as training would
 ///
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 
 /// One line on a terminal, and nothing elsewhere but a note of how long it may take.
 fn bar(images: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !screen::moves() || screen::quiet() {
         screen::note(format_args!("looking at {images} images"));
         return ProgressBar::hidden();
     }

@@ -135,31 +135,35 @@ fn weights(comparison: &Comparison) -> String {
         grouped(weights.kept),
         grouped(weights.kept_parameters)
     );
-    let mut rows = Vec::new();
-    for (what, entries) in [
+    let groups = [
         ("other shape", &weights.reshaped),
         ("only in A", &weights.removed),
         ("only in B", &weights.added),
         ("other decay", &weights.decay),
-    ] {
-        rows.extend(entries.iter().map(|entry| row(what, entry)));
-    }
-    kept + &columns(&[Align::Left; 4], &rows)
+    ];
+    let group = |(what, entries): (&str, &Vec<Entry>)| match entries.is_empty() {
+        true => String::new(),
+        false => {
+            let rows: Vec<_> = entries.iter().map(row).collect();
+            format!("{what}\n{}", columns(&[Align::Left; 3], &rows))
+        }
+    };
+    kept + &groups.map(group).concat()
 }
 
-fn row(what: &str, entry: &Entry) -> Vec<String> {
+fn row(entry: &Entry) -> Vec<String> {
     let shape = match (&entry.a, &entry.b) {
         (Some(a), Some(b)) if a != b => format!("{a:?} → {b:?}"),
         (Some(dims), _) | (None, Some(dims)) => format!("{dims:?}"),
         (None, None) => String::new(),
     };
     let shape = match entry.other_shapes {
-        true => format!("{shape} and other shapes"),
+        true => format!("{shape} …"),
         false => shape,
     };
     let count = match entry.count {
         1 => String::new(),
         many => format!("×{many}"),
     };
-    vec![what.to_owned(), entry.name.clone(), count, shape]
+    vec![format!("  {}", entry.name), count, shape]
 }

@@ -249,8 +249,10 @@ fn weights(instance: &Instance, compiled: &Compiled) -> String {
     let rows: Vec<_> = own
         .map(|weight| {
             let decay = if weight.decay { "" } else { "no decay" };
+            let below = weight.name.strip_prefix(&instance.path);
+            let below = below.map_or(&*weight.name, |below| below.trim_start_matches('.'));
             vec![
-                weight.name.clone(),
+                below.to_owned(),
                 format!("{:?}", weight.dims),
                 grouped(weight.len()),
                 decay.to_owned(),

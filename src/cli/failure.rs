@@ -1,5 +1,6 @@
 //! Failures: every one is told as a diagnostic on standard error, and becomes an exit code.
 
+use super::screen::colour;
 use mimc::{
     compile::CompileError,
     data::DataError,
@@ -8,8 +9,7 @@ use mimc::{
     verify::{ReferenceError, VerifyError},
 };
 use std::{
-    env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     process::ExitCode,
 };
@@ -67,12 +67,6 @@ impl Failure {
         let _ = io::stderr().write_all(diagnostics.render(colour()).as_bytes());
         FAILED.into()
     }
-}
-
-/// Whether standard error shows colours: a terminal whose user has not asked for none (<https://no-color.org>).
-pub fn colour() -> bool {
-    let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !refused
 }
 
 impl From<Diagnostics> for Failure {

@@ -71,7 +71,7 @@ pub fn open(path: &Path) -> Result<Checkpoint, Failure> {
     for folder in [path.join("checkpoints"), path.to_owned()] {
         if let Some((checkpoint, damaged)) = checkpoint::latest(&folder)? {
             for error in damaged {
-                screen::note(format_args!("passed over a damaged checkpoint: {error}"));
+                screen::warn(format_args!("passed over a damaged checkpoint: {error}"));
             }
             return Ok(checkpoint);
         }

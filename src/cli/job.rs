@@ -2,11 +2,14 @@
 
 use super::{
     arguments::{named, settle},
-    failure::{Failure, colour},
+    failure::Failure,
     screen,
 };
 use mimc::{
-    backend::Backend,
+    backend::{
+        Backend, Cuda,
+        cuda::{Target, device, library::Libraries},
+    },
     compile::{Options, Program, compile, load},
     diagnostic::Diagnostics,
     language::library::Library,
@@ -49,6 +52,13 @@ impl Job {
         named(&self.backend)
     }
 
+    /// The GPU on which the backend runs kernels of ours, if it does.
+    pub fn target(&self) -> Option<Target> {
+        let ours = self.backend().name() == Cuda.name();
+        let device = ours.then(|| device::usable(Libraries::here()).ok())?;
+        Some(Target(device?.capability))
+    }
+
     pub fn load(&self) -> Result<Recipe, Failure> {
         Ok(load(&self.recipe, &self.sets, &library())?)
     }
@@ -79,7 +89,7 @@ impl Job {
         };
         let program = compile(&recipe, &library, &options)?;
         if !program.warnings.is_empty() {
-            screen::note(Diagnostics(program.warnings.clone()).render(colour()));
+            screen::warn(Diagnostics(program.warnings.clone()).render(screen::colour()));
         }
         if self.micro_batch.is_some() || self.memory.is_some() {
             // The resolved recipe then stands for itself.

@@ -112,8 +112,10 @@ pub fn run(arguments: &Arguments) -> Outcome {
                 wanted.end()
             );
             let shown = arguments.output.display();
+            let each = if numbers.len() > 1 { " each" } else { "" };
+            let count = arguments.count;
             screen::print(format_args!(
-                "{}\n{good}\n{shown}\n",
+                "{}\nof {count} masks{each}; {good}\nwritten to {shown}\n",
                 table(&numbers, &arguments.sweep)
             ))?;
         }
@@ -248,18 +250,31 @@ fn numbers(
     }
 }
 
+/// The end of a path, as long as it takes to be no other heading.
+fn short(path: &str, others: &[&str]) -> String {
+    let begins = path.rmatch_indices('.').map(|(at, _)| at + 1).chain([0]);
+    let mut ends = begins.map(|at| &path[at..]);
+    let alone = |end: &&str| {
+        let inner = format!(".{end}");
+        !others.iter().any(|o| o == end || o.ends_with(&inner))
+    };
+    ends.find(alone).unwrap_or(path).to_owned()
+}
+
 fn table(numbers: &[Numbers], sweeps: &[Sweep]) -> String {
-    let mut header: Vec<String> = sweeps
-        .iter()
-        .rev()
-        .map(|sweep| sweep.path.clone())
-        .collect();
-    header.extend(["unit", "masks", "hidden", "AvgDist", ""].map(str::to_owned));
+    let own = ["unit", "hidden", "AvgDist", ""];
+    let paths: Vec<&str> = sweeps.iter().rev().map(|sweep| &*sweep.path).collect();
+    let name = |path: &&str| {
+        let others = paths.iter().filter(|other| other != &path);
+        let others: Vec<&str> = others.copied().chain(own).collect();
+        short(path, &others)
+    };
+    let mut header: Vec<String> = paths.iter().map(name).collect();
+    header.extend(own.map(str::to_owned));
     let row = |of: &Numbers| {
         let mut row: Vec<String> = of.set.iter().map(|(_, value)| value.clone()).collect();
         row.extend([
             of.unit.map_or("–".into(), |unit| format!("{unit} px")),
-            of.masks.to_string(),
             of.coverage.map_or("–".into(), |(mean, deviation)| {
                 format!("{:.1} ± {:.1} %", 100.0 * mean, 100.0 * deviation)
             }),

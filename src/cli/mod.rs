@@ -36,14 +36,17 @@ mod verify;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use failure::Failure;
+use mimc::text::columns::WIDTH;
 use std::process::ExitCode;
 
 /// A declarative graph compiler for masked image modeling: from a recipe to a pre-trained encoder.
 #[derive(Parser)]
-#[command(version, propagate_version = true, after_help = EXAMPLES)]
+#[command(version, propagate_version = true, after_help = EXAMPLES, term_width = WIDTH)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    #[command(flatten)]
+    manner: screen::Manner,
 }
 
 #[derive(Subcommand)]
@@ -68,17 +71,18 @@ enum Verb {
 
 const EXAMPLES: &str = "\
 Examples:
-  mimc run                                 train the built-in `quickstart`, about a minute
-  mimc compile swin_b                      see what a recipe amounts to, without any data
-  mimc data photos                         see what a folder of images amounts to
+  mimc run                  train the built-in `quickstart`, about a minute
+  mimc compile swin_b       see what a recipe amounts to, without any data
+  mimc data photos          see what a folder of images amounts to
   mimc run swin_b --data photos --set train.batch=64
-  mimc doctor                              see whether a GPU can be used, and what is in the way
-  mimc run --resume                        go on where the last run stopped
+  mimc doctor               see whether a GPU can be used, or what is in the way
+  mimc run --resume         go on where the last run stopped
   mimc verify mine.yaml --reference numbers.safetensors
 
 A RECIPE is a path, a name in ./recipes, or a built-in name.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal with its state saved.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by a signal with its
+state saved.";
 
 /// What a verb comes to, unless it fails.
 type Outcome = Result<ExitCode, Failure>;
@@ -88,7 +92,9 @@ pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command)
         .var(complete::VARIABLE)
         .complete();
-    let outcome = match Cli::parse().verb {
+    let Cli { verb, manner } = Cli::parse();
+    manner.begin();
+    let outcome = match verb {
         Verb::Compile(arguments) => compile::run(arguments),
         Verb::Run(arguments) => run::run(arguments),
         Verb::Data(arguments) => data::run(&arguments),

@@ -1,5 +1,6 @@
 //! Tells a person at a terminal, or a log file, how a run is doing.
 
+use super::screen;
 use indicatif::{ProgressBar, ProgressStyle};
 use mimc::{
     data::Skipped,
@@ -13,7 +14,7 @@ use mimc::{
         run::{Event, Observer, Started},
     },
 };
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 /// Two lines that move with every step on a terminal, and elsewhere a line every so many steps; messages in between.
 pub struct Progress {
@@ -32,20 +33,24 @@ enum Sink {
     Bar(ProgressBar),
     /// A lost line of progress is no reason to stop: errors of the writer are passed over.
     Lines(Box<dyn Write>),
+    /// Warnings alone.
+    Quiet(Box<dyn Write>),
 }
 
 impl Progress {
     /// Writes to standard error. `log_every` counts steps and matters only where standard error is no terminal.
     pub fn stderr(log_every: u64) -> Self {
-        let sink = match io::stderr().is_terminal() {
-            true => Sink::Bar(new_bar()),
-            false => return Self::lines(io::stderr(), log_every),
+        let sink = match (screen::quiet(), screen::moves()) {
+            (true, _) => Sink::Quiet(Box::new(io::stderr())),
+            (false, true) => Sink::Bar(new_bar()),
+            (false, false) => Sink::Lines(Box::new(io::stderr())),
         };
         Self::new(sink, log_every)
     }
 
     /// Writes plain lines.
-    pub fn lines(to: impl Write + 'static, log_every: u64) -> Self {
+    #[cfg(test)]
+    fn lines(to: impl Write + 'static, log_every: u64) -> Self {
         Self::new(Sink::Lines(Box::new(to)), log_every)
     }
 
@@ -60,18 +65,24 @@ impl Progress {
     }
 
     fn say(&mut self, message: &str) {
+        if !matches!(self.sink, Sink::Quiet(_)) {
+            self.warn(message);
+        }
+    }
+
+    fn warn(&mut self, message: &str) {
         match &mut self.sink {
             Sink::Bar(bar) => bar.println(message),
-            Sink::Lines(to) => drop(writeln!(to, "{message}")),
+            Sink::Lines(to) | Sink::Quiet(to) => drop(writeln!(to, "{message}")),
         }
     }
 
     fn passed_over(&mut self, Skipped { name, reason }: &Skipped) {
         self.unreadable += 1;
         match self.unreadable {
-            ..=NAMED => self.say(&format!("passed over {name}: {reason}")),
+            ..=NAMED => self.warn(&format!("passed over {name}: {reason}")),
             _ if self.unreadable == NAMED + 1 => {
-                self.say("more images are passed over; unreadable.txt names them all")
+                self.warn("more images are passed over; unreadable.txt names them all")
             }
             _ => {}
         }
@@ -88,7 +99,8 @@ impl Progress {
 
     fn step(&mut self, record: &Record) {
         self.pace.add(record);
-        let place = format!("step {}/{}", record.step, self.goal);
+        let width = self.goal.to_string().len();
+        let place = format!("step {:>width$}/{}", record.step, self.goal);
         let numbers = format!(
             "loss {:.4}  lr {:.2e}  grad norm {:.2}",
             record.loss, record.lr, record.grad_norm
@@ -110,7 +122,7 @@ impl Progress {
                 bar.set_position(record.step);
             }
             Sink::Lines(to) if due => drop(writeln!(to, "{place}  {numbers}  {pace}")),
-            Sink::Lines(_) => {}
+            Sink::Lines(_) | Sink::Quiet(_) => {}
         }
     }
 }
@@ -127,19 +139,19 @@ impl Observer for Progress {
                 self.say(&format!("moved the earlier run to {}", folder.display()))
             }
             Event::Damaged(error) => {
-                self.say(&format!("passed over a damaged checkpoint: {error}"))
+                self.warn(&format!("passed over a damaged checkpoint: {error}"))
             }
             Event::NothingToResume(folder) => {
                 let folder = folder.display();
-                self.say(&format!(
+                self.warn(&format!(
                     "found no checkpoint in {folder}: starting at step 0"
                 ));
             }
             Event::Changed(changes) => {
-                self.say("this has changed since the checkpoint:");
-                self.say(&changed_lines(changes));
+                self.warn("this has changed since the checkpoint:");
+                self.warn(&changed_lines(changes));
             }
-            Event::Tight { room, checkpoints } => self.say(&format!(
+            Event::Tight { room, checkpoints } => self.warn(&format!(
                 "warning: {room}; {checkpoints} of them are kept at once, so the disk will be full before the run ends"
             )),
             Event::Resumed { checkpoint, step } => {
@@ -199,10 +211,15 @@ impl Pace {
     }
 
     fn tell(&self, steps_left: u64) -> String {
+        let waited = 100.0 * self.waited / self.seconds;
+        // Where nobody waits, that is not worth a column.
+        let waited = match waited < 0.5 {
+            true => String::new(),
+            false => format!("  data wait {waited:.0} %"),
+        };
         format!(
-            "{:.1} images/s  data wait {:.0} %  ETA {}",
+            "{:.1} images/s{waited}  ETA {}",
             self.images / self.seconds,
-            100.0 * self.waited / self.seconds,
             duration(steps_left as f64 * self.seconds / self.steps),
         )
     }
@@ -316,7 +333,7 @@ mod tests {
         let text = String::from_utf8(page.0.borrow().clone()).expect("text");
         let line = |step: u64, eta: &str| {
             format!(
-                "step {step}/120  loss 0.5000  lr 1.00e-3  grad norm 1.23  64.0 images/s  data wait 4 %  ETA {eta}"
+                "step {step:>3}/120  loss 0.5000  lr 1.00e-3  grad norm 1.23  64.0 images/s  data wait 4 %  ETA {eta}"
             )
         };
         let expected = [
@@ -354,7 +371,8 @@ mod tests {
         let is = changes::settings("train: { epochs: 200, keep: 5 }");
         assert_eq!(
             changed_lines(&changes::between(&was, &is)),
-            "  train.epochs  100 → 200  the schedule is laid out anew; the step it stands at stays\n  \
+            "  train.epochs  100 → 200  the schedule is laid out anew; the step it stands at\n\
+             \x20                          stays\n  \
              train.keep    3 → 5"
         );
     }

@@ -125,7 +125,7 @@ fn views(
     let forward = compile_forward(&recipe, &library, pictures.len())?;
     let changed = checksums(&library) != state.graphs;
     if changed && sets.is_empty() {
-        screen::note("warning: graph files have changed since the checkpoint was written");
+        screen::warn("warning: graph files have changed since the checkpoint was written");
     }
     let has = |output: &str| meta(&forward).roots.iter().any(|root| root.name == output);
     if !(has("decoder") && has("mask")) {

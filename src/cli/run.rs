@@ -197,7 +197,7 @@ fn compiled(
                 "compiled anew, for these have changed since: {changed}"
             ));
             if !differs && *job == last.job {
-                build::write(job, &compiled, &last.folder, None)?;
+                build::write(job, &compiled, &last.folder, None, last.target)?;
             }
         }
     }
@@ -230,7 +230,7 @@ fn start(
     let mut pictures = match has("decoder") && has("mask") {
         true => Some(backend.prepare(forward)?),
         false => {
-            screen::note("no pictures: the model has no outputs `decoder` and `mask`");
+            screen::warn("no pictures: the model has no outputs `decoder` and `mask`");
             None
         }
     };
@@ -241,7 +241,7 @@ fn start(
     let mut training = training.map_err(short)?;
     let stop = Stop::default();
     if let Err(error) = signals::install(stop.clone(), PATIENCE) {
-        screen::note(format_args!("Ctrl-C will end the run at once: {error}"));
+        screen::warn(format_args!("Ctrl-C will end the run at once: {error}"));
     }
     let progress = Progress::stderr(recipe.train.log_every);
     let board = Board::new(run.output.board());

@@ -25,7 +25,7 @@ fn help_names_every_verb_and_shows_examples() {
     }
     assert!(help.contains("Examples:") && help.contains("mimc run swin_b --data"));
     assert!(
-        help.lines().all(|line| line.chars().count() <= 100),
+        help.lines().all(|line| line.chars().count() <= 80),
         "{help}"
     );
 }

@@ -9,10 +9,13 @@ mod explain;
 mod help;
 mod inspect;
 mod lasting;
+mod manner;
 mod masks;
 mod new;
 mod reconstruct;
 mod run;
+mod run_folder;
+mod run_images;
 mod verify;
 
 #[path = "../desk/mod.rs"]

@@ -13,7 +13,9 @@ Every message about a recipe or a graph file has a code. Under each stands what 
 mimc says of it. A first line `# mimc compile …` tells how it is compiled, where `this` is the file; a graph file is the model of
 `tests/errors/smallest.yaml`. All of these files, and more, are under `tests/errors`; this page is made from them by
 
-    MIMC_UPDATE=1 cargo test --release --test errors
+```sh
+MIMC_UPDATE=1 cargo test --release --test errors
+```
 
 Mistakes that have nothing to do with one another are told together, in the order of their places; what only follows from
 another is not told. Errors end a command with exit code 1. Warnings end nothing; `mimc compile --json` lists them under

@@ -22,6 +22,6 @@ mod step;
 mod stream;
 
 pub use emit::emit;
-pub use print::print;
+pub use print::{launch, print};
 pub use program::{Program, Target};
 pub use step::CudaStep;

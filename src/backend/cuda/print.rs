@@ -34,7 +34,13 @@ pub fn print(program: &Program, target: Target) -> String {
 }
 
 fn line(program: &Program, scheduled: &Scheduled) -> String {
-    let what = match &scheduled.launch {
+    let what = launch(program, &scheduled.launch);
+    format!("{what}: {}", scheduled.origin)
+}
+
+/// What is launched, over how many blocks, with which arguments.
+pub fn launch(program: &Program, launch: &Launch) -> String {
+    match launch {
         Launch::Kernel {
             kernel,
             grid: [x, y, z],
@@ -55,8 +61,7 @@ fn line(program: &Program, scheduled: &Scheduled) -> String {
             format!("{text} ({})", list.join(", "))
         }
         Launch::Product(product) => call(product),
-    };
-    format!("{what}: {}", scheduled.origin)
+    }
 }
 
 fn argument(argument: &Argument) -> String {

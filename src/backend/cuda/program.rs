@@ -1,6 +1,7 @@
 //! A plan as work for a GPU: kernels with their source, and the order of their launches. Plain data: made, printed and checked
 //! without a GPU.
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::plan::{BufferId, Element, StreamId, Work};
@@ -24,7 +25,7 @@ pub struct Program {
 }
 
 /// Compute capability, 90 for `sm_90`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target(pub u32);
 
 impl Target {
@@ -63,7 +64,17 @@ pub struct Scheduled {
     /// As [`crate::plan::Kernel::label`], of the kernel of the plan that this is or helps; `cast` where it serves many.
     pub label: &'static str,
     pub origin: Arc<str>,
+    /// The place of that kernel, those of the update behind those of a micro-batch. `None` where it serves many.
+    pub of: Option<usize>,
     pub work: Work,
+}
+
+impl Program {
+    /// What computes one kernel of the plan, by its place, in order.
+    pub fn launches_of(&self, kernel: usize) -> impl Iterator<Item = &Scheduled> {
+        let launches = self.accumulate.iter().chain(&self.apply);
+        launches.filter(move |scheduled| scheduled.of == Some(kernel))
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -2,15 +2,18 @@
 
 use super::{
     page::json,
+    sources::{Cuda, Source},
+    words::Words,
     work::{Costed, Phase},
 };
 use crate::{
     anatomy::{Anatomy, Role},
+    backend::cuda::Target,
     listing::{self, Line},
     plan::{Plan, print},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Everything that the script knows.
 #[derive(Serialize)]
@@ -59,34 +62,11 @@ struct Kernel {
     again: Vec<usize>,
 }
 
-/// A kernel written down.
-#[derive(Serialize)]
-struct Source {
-    language: &'static str,
-    text: usize,
-}
-
-#[derive(Default)]
-struct Words {
-    at: HashMap<String, usize>,
-    all: Vec<String>,
-}
-
-impl Words {
-    fn at(&mut self, text: String) -> usize {
-        if let Some(&at) = self.at.get(&text) {
-            return at;
-        }
-        self.all.push(text.clone());
-        self.at.insert(text, self.all.len() - 1);
-        self.all.len() - 1
-    }
-}
-
-/// The data of a page as JSON.
+/// The data of a page as JSON. Where a GPU is named, kernels are shown as it would get them.
 pub fn data(
     anatomy: &Anatomy,
     kernels: &[Costed],
+    target: Option<Target>,
     scopes: BTreeMap<String, [Option<usize>; 2]>,
     memory: super::memory::Told,
     batch: [usize; 2],
@@ -99,9 +79,9 @@ pub fn data(
             _ => 2,
         };
         Node(
-            words.at(node.origin.path.to_string()),
-            words.at(node.label.clone()),
-            words.at(node.dims.first().map_or(String::new(), |dims| shape(dims))),
+            words.at(&node.origin.path),
+            words.at(&node.label),
+            words.at(&node.dims.first().map_or(String::new(), |dims| shape(dims))),
             kind,
         )
     });
@@ -115,22 +95,28 @@ pub fn data(
         .collect();
     // Inputs and weights come first.
     let lines = &lines[lines.len() - kernels.len()..];
-    let listed = kernels.iter().zip(lines).zip(&anatomy.made_of);
-    let kernels = listed.map(|((kernel, (line, text)), of)| Kernel {
-        path: words.at(kernel.path.to_owned()),
+    let cuda = target.map(|target| Cuda::new(anatomy, target));
+    let sources = |at: usize, text: &str, words: &mut Words| {
+        let plan = Source::of_plan(text, words);
+        let cuda = cuda.as_ref().map(|cuda| cuda.of(at, words));
+        [plan]
+            .into_iter()
+            .chain(cuda.into_iter().flatten())
+            .collect()
+    };
+    let listed = kernels.iter().zip(lines).zip(&anatomy.made_of).enumerate();
+    let kernels = listed.map(|(at, ((kernel, (line, text)), of))| Kernel {
+        path: words.at(kernel.path),
         phase: match kernel.phase {
             Phase::Forward => "forward",
             Phase::Backward => "backward",
             Phase::Update => "update",
         },
         kind: kernel.scheduled.kernel.label(),
-        shape: words.at(written(&anatomy.plan, kernel)),
-        title: words.at(line.label.clone()),
-        formula: words.at(line.code.clone()),
-        sources: vec![Source {
-            language: "plan",
-            text: words.at(text.clone()),
-        }],
+        shape: words.at(&written(&anatomy.plan, kernel)),
+        title: words.at(&line.label),
+        formula: words.at(&line.code),
+        sources: sources(at, text, &mut words),
         flops: kernel.work.flops,
         pointwise: kernel.work.pointwise,
         bytes: kernel.work.bytes,
@@ -143,7 +129,7 @@ pub fn data(
     json(&Data {
         nodes,
         kernels,
-        words: words.all,
+        words: words.all(),
         scopes,
         memory,
         batch,

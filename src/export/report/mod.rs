@@ -14,6 +14,8 @@ mod pictures;
 mod program;
 mod run;
 mod scopes;
+mod sources;
+mod words;
 mod work;
 
 pub use program::{Compiled, program};

@@ -381,7 +381,7 @@ function opened(kernel) {
   if (words[kernel.formula]) {
     right.append(made("h4", "", "for each element"), made("pre", "", words[kernel.formula].split("; ").join("\n")));
   }
-  for (const source of kernel.sources) right.append(made("h4", "", source.language), made("pre", "", words[source.text]));
+  for (const source of kernel.sources) right.append(...written(source));
   const facts = [["products", kernel.flops && flops(kernel.flops)], ["operations on single elements", kernel.pointwise.toLocaleString("en")],
     ["memory moved", bytes(kernel.bytes)], ["time, foretold", kernel.seconds && seconds(kernel.seconds)]];
   const list = made("dl", "facts");
@@ -389,6 +389,28 @@ function opened(kernel) {
   right.append(list);
   inside.append(left, right);
   return inside;
+}
+
+/** A kernel in one language: a line as it stands, a long text behind the launch that it is for. */
+function written({ language, launch, text }) {
+  if (launch === undefined) return [made("h4", "", words[language]), made("pre", "", words[text])];
+  const title = [made("span", "muted", words[language] + " "), words[launch]];
+  if (text === undefined) {
+    const line = made("p", "launch");
+    line.append(...title);
+    return [line];
+  }
+  const details = made("details", "launch");
+  const summary = made("summary");
+  summary.append(...title);
+  details.append(summary);
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.querySelector("pre")) return;
+    const pre = made("pre", "code", words[text]);
+    pre.tabIndex = 0;
+    details.append(pre);
+  });
+  return [details];
 }
 
 function showKernel(at) {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     anatomy::Anatomy,
+    backend::cuda::Target,
     compile::Program,
     pace::Pace,
     recipe::Recipe,
@@ -32,6 +33,8 @@ pub struct Compiled<'a> {
     pub summary: &'a Summary,
     /// Of the machine that would run it, where it is known.
     pub pace: Option<&'a Pace>,
+    /// The GPU for which kernels are shown in CUDA as well, if any.
+    pub target: Option<Target>,
 }
 
 /// Its page: parts, graph, kernels, memory, the recipe.
@@ -47,7 +50,14 @@ pub fn program(of: &Compiled) -> String {
         title: &of.recipe.name,
         doc: &of.recipe.doc,
         foot: format!("mimc {}", env!("CARGO_PKG_VERSION")),
-        data: kernels::data(anatomy, &costed, pictures.scopes, memory.told(), batch),
+        data: kernels::data(
+            anatomy,
+            &costed,
+            of.target,
+            pictures.scopes,
+            memory.told(),
+            batch,
+        ),
         script: SCRIPT,
         sections: vec![
             overview(of),
@@ -205,7 +215,9 @@ fn fusion(of: &Compiled) -> Section {
         lead: html! {
             p {
                 "Every kernel of the part that is shown, in the order they run. Open one to see which nodes it was made of, "
-                "what it does to each element, and how the plan lists it. A node that is computed "
+                "what it does to each element, and how the plan lists it"
+                @if of.target.is_some() { " and a GPU gets it" }
+                ". A node that is computed "
                 "a second time, because that is cheaper than keeping it, is marked " span.again { "again" } "."
             }
         },

@@ -56,6 +56,8 @@ struct Emission<'p> {
     launches: Vec<Scheduled>,
     label: &'static str,
     origin: Arc<str>,
+    /// The place of the kernel of the plan that is at work.
+    at: Option<usize>,
 }
 
 /// What is given to one kernel of the plan begins on a boundary of so many bytes.
@@ -76,6 +78,7 @@ impl<'p> Emission<'p> {
             launches: Vec::new(),
             label: "",
             origin: "".into(),
+            at: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl<'p> Emission<'p> {
     fn all(&mut self, kernels: &[plan::Scheduled]) -> Vec<Scheduled> {
         for scheduled in kernels {
             self.taken = self.kept;
+            self.at = Some(self.at.map_or(0, |at| at + 1));
             self.label = scheduled.kernel.label();
             self.origin = scheduled.origin.clone();
             self.kernel(scheduled);
@@ -150,6 +154,7 @@ impl<'p> Emission<'p> {
             launch,
             label: self.label,
             origin: self.origin.clone(),
+            of: self.at,
             work,
         });
     }
