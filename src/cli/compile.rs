@@ -41,8 +41,8 @@ pub struct Arguments {
     /// Print one listing, drawing or module instead of the summary
     #[arg(long, value_name = "STAGE", conflicts_with = "json")]
     emit: Option<Stage>,
-    /// The GPU, which need not be here, for which to compile as the backend cuda does; the report and `--emit cuda` show its kernels
-    /// [default: that of the backend; `--emit cuda` else takes sm_90]
+    /// Compile for a GPU that need not be here, as the backend cuda does; the report and `--emit cuda` show kernels for it
+    /// [default: the GPU of the backend, and for `--emit cuda` else sm_90]
     #[arg(long, value_name = "ARCH", value_parser = target)]
     target: Option<Target>,
     /// How far `--emit dot` and `mermaid` open parts: encoder.layers.0 is three deep

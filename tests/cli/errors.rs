@@ -32,7 +32,7 @@ fn wrong_usage() {
     check(
         &Desk::new(),
         &[
-            (&[], USAGE, &["Usage: mimc <COMMAND>"]),
+            (&[], USAGE, &["Usage: mimc [OPTIONS] <COMMAND>"]),
             (&["trian"], USAGE, &["unrecognized subcommand 'trian'"]),
             (&["compile"], USAGE, &["<RECIPE>"]),
             (

@@ -49,7 +49,7 @@ fn parts_of_a_model_show_steps_shapes_weights_and_kernels() {
         "graphs/vit/attention.yaml",
         "step",
         "softmax(",
-        "encoder.blocks.1.attn.qkv.weight",
+        "qkv.weight",
         "[72, 24]",
         "forward",
         "backward",

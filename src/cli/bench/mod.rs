@@ -17,7 +17,10 @@ use mimc::{
     compile::{CHANNELS, Options, compile, load},
     random::Key,
     recipe::{Precision, Recipe},
-    text::units,
+    text::{
+        columns::{WIDTH, broken},
+        units,
+    },
     train::step::{Draw, Step, StepError},
 };
 use profile::Profile;
@@ -290,6 +293,9 @@ impl Document {
             .profile
             .as_ref()
             .map_or(String::new(), |profile| format!("\n{}\n", profile.told()));
-        step + &ceiling + &profile
+        let lines = step.lines().chain(ceiling.lines());
+        let lines = lines.flat_map(|line| broken(line, WIDTH));
+        let lines: String = lines.map(|line| line + "\n").collect();
+        lines + &profile
     }
 }
