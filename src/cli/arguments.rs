@@ -53,22 +53,28 @@ impl BackendArgument {
 
     /// The backend that was given, or the default.
     pub fn chosen(&self) -> &'static dyn Backend {
-        named(self.name().unwrap_or(AUTO))
+        let name = self.name().unwrap_or(AUTO);
+        let backend = named(name);
+        tell_choice(name, backend);
+        backend
     }
 }
 
-/// The backend of a name that has been checked against the list. What `auto` comes to is told, once.
+/// The backend of a name that has been checked against the list.
 pub fn named(name: &str) -> &'static dyn Backend {
     if name != AUTO {
         return backend::named(name).expect("the name comes from the list of backends");
     }
+    backend::auto().backend
+}
+
+/// Tells what `auto` came to, once.
+pub fn tell_choice(name: &str, backend: &dyn Backend) {
     static TOLD: Once = Once::new();
     let choice = backend::auto();
-    TOLD.call_once(|| {
-        let name = choice.backend.name();
-        screen::note(format_args!("backend {name}: {}", choice.why));
-    });
-    choice.backend
+    if name == AUTO && backend.name() == choice.backend.name() {
+        TOLD.call_once(|| screen::note(format_args!("backend {}: {}", backend.name(), choice.why)));
+    }
 }
 
 /// Settles the precision that a recipe leaves to the backend. What is not said is f32.

@@ -1,7 +1,7 @@
 //! What is compiled and how, as a command line says it.
 
 use super::{
-    arguments::{named, settle},
+    arguments::{named, settle, tell_choice},
     failure::Failure,
     screen,
 };
@@ -88,6 +88,8 @@ impl Job {
             ..Options::default()
         };
         let program = compile(&recipe, &library, &options)?;
+        // Of a recipe with a mistake, the mistake is all there is to tell.
+        tell_choice(&self.backend, backend);
         if !program.warnings.is_empty() {
             screen::warn(Diagnostics(program.warnings.clone()).render(screen::colour()));
         }

@@ -77,9 +77,11 @@ fn sweeps_are_a_table_and_a_heat_map() {
     );
 
     let text = desk.good(&base).out;
-    assert!(text.lines().next().is_some_and(
-        |line| line.contains("model.masking.unit") && line.contains("model.masking.ratio")
-    ));
+    assert!(
+        text.lines()
+            .next()
+            .is_some_and(|line| line.contains("masking.unit") && line.contains("ratio"))
+    );
     assert!(text.contains("hides all or nothing"), "{text}");
 }
 
