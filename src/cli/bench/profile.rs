@@ -146,19 +146,26 @@ fn is_number(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// A name that leaves room for the numbers on 80 columns: its kind, and of where it is the end.
+fn shortened(name: &str) -> String {
+    const MOST: usize = 32;
+    let length = name.chars().count();
+    if length <= MOST {
+        return name.to_owned();
+    }
+    let kind = name.find(' ').map_or("", |end| &name[..=end]);
+    let skipped = length + 1 + kind.chars().count() - MOST;
+    format!("{kind}…{}", name.chars().skip(skipped).collect::<String>())
+}
+
 fn table(heading: &str, entries: &[Entry]) -> String {
     use Align::{Left, Right};
-    let header = [
-        heading,
-        "runs",
-        "ms",
-        "share",
-        "GFLOP/s",
-        "GB/s",
-        "of the ceiling",
-    ];
+    let header = [heading, "runs", "ms", "share", "GFLOP/s", "GB/s", "ceiling"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(entries.iter().map(Entry::row));
+    for row in &mut rows {
+        row[0] = shortened(&row[0]);
+    }
     columns(&[Left, Right, Right, Right, Right, Right, Right], &rows)
 }
 
