@@ -1,20 +1,25 @@
 //! What a compiled recipe is, for a person to read in ten seconds and for a machine.
 
+mod learning_rate;
 mod outline;
+mod recomputed;
 
 use crate::{
     compile::Program,
     data::survey::Found,
     diagnostic::Diagnostic,
     pace::Pace,
-    recipe::{Images, Precision, Recipe, ScheduleName},
+    recipe::{Images, Precision, Recipe},
     text::{
         columns::{Align, columns},
         units::{bytes, duration, flops, grouped, lasting, seconds},
     },
     train::schedule::{Rates, ScheduleConfig},
 };
+pub use learning_rate::LearningRate;
+use learning_rate::epochs;
 use outline::{numbered, outline};
+pub use recomputed::Recomputed;
 use serde::Serialize;
 use std::fmt;
 
@@ -91,21 +96,6 @@ pub struct Memory {
     pub state: u64,
 }
 
-/// What is computed again so that it need not be kept, beside the program that keeps it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Recomputed {
-    /// Blocks whose inside is computed again.
-    pub blocks: usize,
-    /// Blocks that could be.
-    pub of: usize,
-    /// Bytes that the plan takes less.
-    pub saved: u64,
-    /// Of matrix products, per image, more.
-    pub flops: u64,
-    /// Of an optimizer step, more; `null` where the backend does not tell.
-    pub step_seconds: Option<f64>,
-}
-
 /// How much fusion leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Kernels {
@@ -128,25 +118,6 @@ pub struct Prediction {
     pub images: usize,
     /// Of the whole run.
     pub run_seconds: f64,
-}
-
-/// Rates as the optimizer sees them, scaled to the batch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LearningRate {
-    /// How it falls after the warm-up.
-    pub schedule: ScheduleName,
-    /// After the warm-up.
-    pub base: f64,
-    /// Where the warm-up starts.
-    pub warmup: f64,
-    /// At the end.
-    pub min: f64,
-    /// Length of the warm-up.
-    pub warmup_epochs: f64,
-    /// Length of the run.
-    pub epochs: f64,
-    /// As written, per 512 images.
-    pub base_per_512: f64,
 }
 
 /// Where images come from.
@@ -379,62 +350,6 @@ impl Part {
             format!("{:?}", self.shape),
             grouped(self.parameters),
         ]
-    }
-}
-
-/// `12 of 24 blocks, which saves 1.20 GiB and takes 14.3 GFLOP more per image, about 3.1 s per step`
-impl fmt::Display for Recomputed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            blocks,
-            of,
-            saved,
-            flops: more,
-            step_seconds,
-        } = *self;
-        let (saved, more) = (bytes(saved), flops(more));
-        write!(
-            f,
-            "{blocks} of {of} blocks, which saves {saved} and takes {more} more per image"
-        )?;
-        match step_seconds {
-            Some(seconds) => write!(f, ", about {} per step", lasting(seconds)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn epochs(count: f64) -> String {
-    match count {
-        1.0 => "1 epoch".to_owned(),
-        many => format!("{many} epochs"),
-    }
-}
-
-/// `8.00e-4 at the peak (2.00e-4 per 512 images): cosine to 4.00e-5 over 100 epochs, the first 10 from 4.00e-6 upwards`
-impl fmt::Display for LearningRate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.schedule {
-            ScheduleName::Cosine => "cosine",
-            ScheduleName::Multistep => "multistep",
-            ScheduleName::Step => "step",
-            ScheduleName::Linear => "linear",
-            ScheduleName::Constant => "constant",
-        };
-        write!(
-            f,
-            "{:.2e} at the peak ({:.2e} per 512 images): {name}",
-            self.base, self.base_per_512
-        )?;
-        if matches!(self.schedule, ScheduleName::Cosine | ScheduleName::Linear) {
-            write!(f, " to {:.2e}", self.min)?;
-        }
-        write!(f, " over {}", epochs(self.epochs))?;
-        if self.warmup_epochs > 0.0 {
-            let (epochs, from) = (self.warmup_epochs, self.warmup);
-            write!(f, ", the first {epochs} from {from:.2e} upwards")?;
-        }
-        Ok(())
     }
 }
 

@@ -11,7 +11,6 @@ mod tests;
 mod unit;
 
 use super::gemm::isa::{Isa, Level};
-use super::gemm::near::row_stride;
 use super::gemm::scratch;
 use super::gemm::stored::Tensor;
 use super::gemm::words::Words;
@@ -61,7 +60,7 @@ impl<S: Isa> Heads<S> {
 
     /// Whose products are computed of these words.
     fn multiplied(simd: S, words: Words<S>, attention: &Attention, plan: &Plan) -> Self {
-        let key_stride = row_stride::<S>(attention.keys);
+        let key_stride = scratch::apart(attention.keys);
         let rows = words.tiles().len();
         let block = (SCORES / key_stride.max(1) / rows).max(1) * rows;
         Heads {

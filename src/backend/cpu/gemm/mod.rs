@@ -70,7 +70,7 @@ impl<S: Isa> PreparedGemm<S> {
         let replaces = |e: &Rows| e.stores.iter().any(|s| s.buffer == c && s.value != 0);
         let aside = matches!(plan.buffers[c].place, Place::Aside)
             || !gemm.accumulate && epilogue.is_some_and(replaces);
-        let aside = aside.then(|| apart(gemm.n));
+        let aside = aside.then(|| scratch::apart(gemm.n));
         let lies = aside.map(|row| (c, row));
         PreparedGemm {
             simd,
@@ -82,15 +82,6 @@ impl<S: Isa> PreparedGemm<S> {
             gemm: gemm.clone(),
         }
     }
-}
-
-/// Numbers in a line of a cache.
-const LINE: usize = 16;
-
-/// A distance of rows of `n` numbers at which the same column of many rows falls on lines of a cache that are not the same few: an
-/// odd number of lines.
-fn apart(n: usize) -> usize {
-    (n.div_ceil(LINE) | 1) * LINE
 }
 
 impl<S: Isa> Run for PreparedGemm<S> {
@@ -143,7 +134,9 @@ impl<S: Isa> Run for PreparedGemm<S> {
                 let c = c.skip_columns(task.columns.start);
                 let row = match self.aside {
                     Some(row) if !split => row,
-                    _ if self.gathers(&task, c) => apart(task.columns.len().min(cut.chunk)),
+                    _ if self.gathers(&task, c) => {
+                        scratch::apart(task.columns.len().min(cut.chunk))
+                    }
                     _ => return self.compute(memory, launch, &task, Sums::There(c)),
                 };
                 scratch::parts([task.rows.len() * row], |[own]| {

@@ -2,15 +2,10 @@
 
 use super::isa::Isa;
 use super::matrix::Matrix;
+use super::scratch::apart;
 use super::stored::Stored;
 use super::tile::Product;
 use super::words::Words;
-
-/// Whole vectors for `columns` numbers, and not a distance at which the rows of a tile fall on the same few lines of a cache.
-pub fn row_stride<S: Isa>(columns: usize) -> usize {
-    let whole = columns.next_multiple_of(S::F32_LANES);
-    whole + if whole % 256 == 0 { S::F32_LANES } else { 0 }
-}
 
 /// Rows of working memory, and numbers of each.
 pub type Shape = (usize, usize);
@@ -19,17 +14,17 @@ impl<S: Isa> Words<S> {
     /// Of a packed left operand of so many rows and terms.
     pub fn left_shape(self, rows: usize, terms: usize) -> Shape {
         let vectors = terms.div_ceil(self.terms() * S::F32_LANES);
-        (self.high(rows), row_stride::<S>(vectors * S::F32_LANES))
+        (self.high(rows), apart(vectors * S::F32_LANES))
     }
 
     /// Of a packed right operand of so many terms and columns.
     pub fn right_shape(self, terms: usize, columns: usize) -> Shape {
-        (self.count(terms), row_stride::<S>(columns))
+        (self.count(terms), apart(columns))
     }
 
     /// Of a product.
     pub fn sums_shape(self, rows: usize, columns: usize) -> Shape {
-        (self.high(rows), row_stride::<S>(columns))
+        (self.high(rows), apart(columns))
     }
 
     /// What only pairs need.

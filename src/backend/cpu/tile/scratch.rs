@@ -30,11 +30,11 @@ pub fn with<R>(len: usize, work: impl FnOnce(*mut f32) -> R) -> R {
     let kept = idle.pop();
     IDLE.set(idle);
     let bytes = len * size_of::<f32>();
-    let mut piece = kept.filter(|piece| piece.bytes() >= bytes);
-    let piece = piece.get_or_insert_with(|| Piece::new(bytes));
+    let kept = kept.filter(|piece| piece.bytes() >= bytes);
+    let mut piece = kept.unwrap_or_else(|| Piece::new(bytes));
     let result = work(piece.first());
     let mut idle = IDLE.take();
-    idle.push(std::mem::replace(piece, Piece::Lines(Vec::new())));
+    idle.push(piece);
     IDLE.set(idle);
     result
 }

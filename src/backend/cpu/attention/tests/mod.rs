@@ -152,6 +152,13 @@ fn problems() -> Vec<Problem> {
     problems
 }
 
+/// What is read in bf16: queries, keys, values, and the gradient of the result.
+fn operands(problem: &AttentionBackward) -> [usize; 4] {
+    let forward = &problem.forward;
+    let result = problem.out_gradient.0;
+    [forward.q.0, forward.k.0, forward.v.0, result]
+}
+
 fn multiplies_pairs(level: Level) -> bool {
     struct HasPairs;
     impl Make for HasPairs {
@@ -189,19 +196,14 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
-/// Where products are those of f32, all is computed in it between the loads and the stores: the forward pass gives the rounded bits of one on f32 buffers of the same
-/// numbers, and so does the backward pass where it reads the same result.
+/// Where products are those of f32, all is computed in it between the loads and the stores: the forward pass gives the rounded bits of
+/// one on f32 buffers of the same numbers, and so does the backward pass where it reads the same result.
 #[test]
 fn operands_in_bf16_give_the_bits_of_rounded_ones() {
     for problem in problems() {
         let (mut bed, backward) = problem.build();
         let forward = &backward.forward;
-        let operands = [
-            forward.q.0,
-            forward.k.0,
-            forward.v.0,
-            backward.out_gradient.0,
-        ];
+        let operands = operands(&backward);
         bed.round(&operands);
         let results = [
             backward.q_gradient.0,

@@ -6,7 +6,7 @@ use super::super::super::gemm::pairs::all;
 use super::super::super::gemm::testbed::Testbed;
 use super::super::super::gemm::words::Words;
 use super::super::{Heads, backward::Backward, forward::Forward};
-use super::{both, error, problems};
+use super::{both, error, operands, problems};
 
 /// Weights and their gradients are rounded to bf16 before they are multiplied: their relative error of at most 2⁻⁸ each stays one of the
 /// results, on any number of threads.
@@ -18,12 +18,7 @@ fn each_instruction_attends_to_bf16() {
         for problem in problems() {
             let (mut bed, backward) = problem.build();
             let forward = &backward.forward;
-            let operands = [
-                forward.q.0,
-                forward.k.0,
-                forward.v.0,
-                backward.out_gradient.0,
-            ];
+            let operands = operands(&backward);
             bed.round(&operands);
             let halves = bed.halved(&operands);
             let run = |bed: &Testbed, threads| {
