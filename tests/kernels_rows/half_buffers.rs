@@ -12,7 +12,7 @@ use mimc::plan::{BufferId, Element};
 use crate::fold::any_fold;
 use crate::harness::{Bench, dense, instr, launch};
 use crate::random::Dice;
-use crate::rows::{any_matrix, any_rows};
+use crate::rows::{BLOCKS, any_matrix, any_rows};
 use crate::take::indices;
 
 /// About half of the buffers.
@@ -68,7 +68,7 @@ fn blocks_of_a_matrix_read_and_write_them() {
         let (plain, half) = bench.halved(&halves);
         let (m, n) = (rows.grid[0], rows.row[0]);
         let run = |bench: &Bench, memory: &Memory| {
-            let kernel = prepare_blocks(&rows, &bench.plan, None);
+            let kernel = prepare_blocks(&rows, &bench.plan, BLOCKS);
             for rows in [0..m / 3, m / 3..m] {
                 kernel.run_block(memory, &launch(), rows, 0..n, std::ptr::null_mut());
             }

@@ -2,6 +2,7 @@
 
 pub mod attention;
 mod ceiling;
+mod fetch;
 pub mod fold;
 pub mod gemm;
 mod half;

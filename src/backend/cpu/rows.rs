@@ -22,27 +22,34 @@ pub struct CompiledRows {
 
 /// Prepares a row program that runs whole.
 pub fn prepare(rows: &Rows, plan: &Plan) -> CompiledRows {
-    CompiledRows::new(rows, plan, false, None)
+    CompiledRows::new(rows, plan, None)
 }
 
-/// Prepares a row program over a matrix, of one grid axis and one row axis, that runs in blocks of it. With `aside`, its operand of
-/// that buffer is read where [`CompiledRows::run_block`] is told that it lies, in rows so far apart.
-pub fn prepare_blocks(rows: &Rows, plan: &Plan, aside: Option<(BufferId, usize)>) -> CompiledRows {
-    let Some((buffer, row)) = aside else {
-        return CompiledRows::new(rows, plan, true, None);
-    };
+/// The blocks of a matrix in which a row program runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Blocks {
+    /// The operand of this buffer is read where [`CompiledRows::run_block`] is told that it lies, in rows so far apart.
+    pub aside: Option<(BufferId, usize)>,
+    /// Most blocks have a multiple of so many columns.
+    pub columns: usize,
+}
+
+/// Prepares a row program over a matrix, of one grid axis and one row axis, that runs in blocks of it.
+pub fn prepare_blocks(rows: &Rows, plan: &Plan, blocks: Blocks) -> CompiledRows {
     let mut rows = rows.clone();
     for operand in &mut rows.operands {
-        match operand {
-            Operand::Memory(of, access) if *of == buffer => access.strides[0] = row,
+        match (operand, blocks.aside) {
+            (Operand::Memory(of, access), Some((buffer, row))) if *of == buffer => {
+                access.strides[0] = row;
+            }
             _ => {}
         }
     }
-    CompiledRows::new(&rows, plan, true, Some(buffer))
+    CompiledRows::new(&rows, plan, Some(blocks))
 }
 
 impl CompiledRows {
-    fn new(rows: &Rows, plan: &Plan, blocks: bool, aside: Option<BufferId>) -> CompiledRows {
+    fn new(rows: &Rows, plan: &Plan, blocks: Option<Blocks>) -> CompiledRows {
         let stores: Vec<(ValueId, BufferId, &Access)> = (rows.stores.iter())
             .map(|store| (store.value, store.buffer, &store.access))
             .collect();
@@ -51,11 +58,11 @@ impl CompiledRows {
             code: &rows.code,
             stores: &stores,
             kept: &[],
-            aside,
+            aside: blocks.and_then(|blocks| Some(blocks.aside?.0)),
             row: rows.row.iter().product(),
             keeps_rows: keeps_rows(rows),
         };
-        let (outer, inner) = rows.grid.split_at(if blocks { rows.grid.len() } else { 0 });
+        let (outer, inner) = rows.grid.split_at(blocks.map_or(0, |_| rows.grid.len()));
         let flat: Vec<usize> = inner.iter().chain(&rows.row).copied().collect();
         let groups: &[&[usize]] = match body.keeps_rows {
             true => &[outer, inner, &rows.row],
@@ -64,10 +71,10 @@ impl CompiledRows {
         let axes = Axes::merged(groups, &body.accesses());
         let mut nest = match (body.keeps_rows, blocks) {
             (true, _) => whole_rows(&axes, body.tile_budget()),
-            (false, false) => pointwise(&axes, body.tile_budget()),
-            (false, true) => blockwise(&axes, body.tile_budget()),
+            (false, None) => pointwise(&axes, body.tile_budget()),
+            (false, Some(blocks)) => blockwise(&axes, blocks.columns, body.tile_budget()),
         };
-        nest.cut = blocks && !body.keeps_rows;
+        nest.cut = blocks.is_some() && !body.keeps_rows;
         CompiledRows {
             program: Program::new(nest, &axes.strides, body, plan),
             leading: axes.groups[0].end,
@@ -146,10 +153,16 @@ impl Aside {
 }
 
 fn run_tiles(frame: &mut Frame, nest: &Nest, part: &Window, tiles: Range<usize>) {
-    let mut window = part.clone();
-    for tile in tiles {
-        nest.place(0..nest.dims.len(), part, tile, &mut window);
-        frame.run(&window);
+    let axes = 0..nest.dims.len();
+    let (mut window, mut coming) = (part.clone(), part.clone());
+    nest.place(axes.clone(), part, tiles.start, &mut window);
+    for tile in tiles.clone() {
+        let more = tile + 1 < tiles.end;
+        if more {
+            nest.place(axes.clone(), part, tile + 1, &mut coming);
+        }
+        frame.run(&window, more.then_some(&coming));
+        std::mem::swap(&mut window, &mut coming);
     }
 }
 
@@ -197,15 +210,16 @@ fn whole_rows(axes: &Axes, budget: usize) -> Nest {
     }
 }
 
-/// Boxes of a matrix of which a block may have few columns: narrow, so that a box of such a block still has many elements.
-fn blockwise(axes: &Axes, budget: usize) -> Nest {
-    /// Columns that a block seldom has fewer of.
-    const NARROW: usize = 128;
+/// Boxes of a matrix of which a block may have few columns: no wider than it is, so that a box still has many elements.
+fn blockwise(axes: &Axes, columns: usize, budget: usize) -> Nest {
     let dims = axes.dims.clone();
     let mut tile = vec![1; dims.len()];
     let row = dims.len().saturating_sub(1);
-    fill(&dims, &mut tile, row..dims.len(), NARROW);
-    let room = budget / tile.last().unwrap_or(&1);
+    let mut room = budget;
+    if let (Some(tile), Some(&dim)) = (tile.last_mut(), dims.last()) {
+        *tile = columns.min(dim);
+        room /= *tile;
+    }
     fill(&dims, &mut tile, (0..row).rev(), room);
     Nest {
         dims,

@@ -145,7 +145,7 @@ fn rows_of_kept(axes: &Axes, budget: usize) -> Nest {
         &axes.dims,
         &mut tile,
         kept.clone().rev(),
-        (budget / 4).clamp(256, 1024),
+        (budget / 16).clamp(128, 256),
     );
     let width: usize = tile[kept.clone()].iter().product();
     fill(&axes.dims, &mut tile, reduced.rev(), budget / width);

@@ -122,9 +122,16 @@ impl CompiledFold {
         }
         let whole = nest.whole();
         let first = chunk * self.chunk;
-        for tile in first..self.reduced_tiles.min(first + self.chunk) {
-            nest.place(self.reduced.clone(), &whole, tile, window);
-            frame.run(window);
+        let tiles = first..self.reduced_tiles.min(first + self.chunk);
+        let mut coming = window.clone();
+        nest.place(self.reduced.clone(), &whole, first, window);
+        for tile in tiles.clone() {
+            let more = tile + 1 < tiles.end;
+            if more {
+                nest.place(self.reduced.clone(), &whole, tile + 1, &mut coming);
+            }
+            frame.run(window, more.then_some(&coming));
+            std::mem::swap(window, &mut coming);
             for (k, result) in self.results.iter().enumerate() {
                 self.reduce(frame, k, partial);
                 let sums = &mut sums[k * self.block()..][..self.block()];

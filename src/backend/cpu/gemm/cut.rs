@@ -13,6 +13,14 @@ pub struct TileShape {
     pub most_rows: usize,
 }
 
+impl TileShape {
+    /// Columns that are finished together, or a multiple of them: whole tiles, enough that a box of an epilogue has long rows.
+    pub fn finished(self) -> usize {
+        const LONG: usize = 128;
+        LONG.div_ceil(self.columns) * self.columns
+    }
+}
+
 /// What is multiplied, and under which conditions.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem {
@@ -76,7 +84,10 @@ impl Problem {
         };
         let (rows, columns) = cuts.min_by_key(cycles).unwrap_or((1, 1));
         let chunk = match self.epilogue && !self.whole_rows {
-            true => (FINISHED / self.m.div_ceil(rows).max(1) / tile.columns).max(4) * tile.columns,
+            true => {
+                let finished = self.m.div_ceil(rows).max(1) * tile.finished();
+                ((FINISHED + finished / 2) / finished).max(1) * tile.finished()
+            }
             false => column_tiles * tile.columns,
         };
         Cut {

@@ -6,6 +6,7 @@ use super::isa::Isa;
 use super::load::{AsIs, Load};
 use super::tile::load;
 use crate::backend::cpu::Memory;
+use crate::backend::cpu::fetch::{LINE, fetch, fetch_near};
 use crate::plan::{Access, BufferId};
 
 /// First element, and the distance to the next row and column.
@@ -76,7 +77,7 @@ impl<T: Copy> Matrix<T> {
     }
 
     /// Elements of a cache line.
-    const LINE: usize = 64 / size_of::<T>();
+    const LINE: usize = LINE / size_of::<T>();
 
     /// Asks for `rows` by `columns` to be brought into the cache, if they are in a few pieces.
     #[inline(always)]
@@ -89,7 +90,7 @@ impl<T: Copy> Matrix<T> {
         for piece in 0..pieces {
             let first = self.first.wrapping_add(piece * stride);
             for place in (0..length).step_by(Self::LINE) {
-                fetch(first.wrapping_add(place).cast());
+                fetch(first.wrapping_add(place));
             }
         }
     }
@@ -105,7 +106,7 @@ impl<T: Copy> Matrix<T> {
         for piece in pieces * part / parts..pieces * (part + 1) / parts {
             let first = self.first.wrapping_add(piece * stride);
             for place in (0..length).step_by(Self::LINE) {
-                fetch_near(first.wrapping_add(place).cast());
+                fetch_near(first.wrapping_add(place));
             }
         }
     }
@@ -239,30 +240,6 @@ impl Matrix {
             },
         );
     }
-}
-
-/// Asks for a cache line; never faults.
-#[inline(always)]
-fn fetch(place: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint, valid for any address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
-}
-
-/// As [`fetch`], into the second cache.
-#[inline(always)]
-fn fetch_near(place: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint, valid for any address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }
 
 /// A mask of the first `count` lanes.

@@ -22,7 +22,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rows::{self, CompiledRows};
+use super::rows::{self, Blocks, CompiledRows};
 use super::{Launch, Memory, Run};
 use crate::plan::kernel::{Gemm, Rows};
 use crate::plan::{Place, Plan};
@@ -71,11 +71,14 @@ impl<S: Isa> PreparedGemm<S> {
         let aside = matches!(plan.buffers[c].place, Place::Aside)
             || !gemm.accumulate && epilogue.is_some_and(replaces);
         let aside = aside.then(|| scratch::apart(gemm.n));
-        let lies = aside.map(|row| (c, row));
+        let blocks = Blocks {
+            aside: aside.map(|row| (c, row)),
+            columns: words.shape().finished(),
+        };
         PreparedGemm {
             simd,
             words,
-            epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, plan, lies)),
+            epilogue: epilogue.map(|epilogue| rows::prepare_blocks(epilogue, plan, blocks)),
             a: Tensor::new(&gemm.a, plan),
             b: Tensor::new(&gemm.b, plan),
             aside,

@@ -6,6 +6,7 @@ use half::bf16;
 use pulp::Arch;
 
 use super::nest::{Nest, Window};
+use crate::backend::cpu::fetch::{LINE, fetch_near};
 use crate::backend::cpu::half::{Convert, narrow, narrowed, widened};
 use crate::plan::Element::{self, Bf16, F32};
 
@@ -92,6 +93,14 @@ impl Copy {
         }
     }
 
+    /// Asks for the box of this window to be brought near, where it is read in runs.
+    pub fn fetch(&self, window: &Window, from: *const u8) {
+        if let Inner::Run(run) = &self.inner {
+            let bytes = self.elements[0].bytes();
+            fetch(&self.outer, window, from, bytes, bytes * run.count(window));
+        }
+    }
+
     unsafe fn walk<A: Becomes<B>, B: std::marker::Copy>(
         &self,
         loops: &[Loop],
@@ -120,6 +129,19 @@ impl Copy {
                 },
             }
         }
+    }
+}
+
+/// As [`Copy::fetch`], of elements of so many bytes and runs of so many.
+fn fetch(loops: &[Loop], window: &Window, from: *const u8, element: usize, run: usize) {
+    let Some((first, rest)) = loops.split_first() else {
+        return (0..run)
+            .step_by(LINE)
+            .for_each(|place| fetch_near(from.wrapping_add(place)));
+    };
+    for i in 0..first.count(window) {
+        let from = from.wrapping_add(i * first.from * element);
+        fetch(rest, window, from, element, run);
     }
 }
 

@@ -4,7 +4,7 @@ use super::apply::{Apply, Arg};
 use super::code::Span;
 use super::nest::Window;
 use super::place::{PORTS, Spot, Step};
-use super::{Program, Source};
+use super::{Copy, Port, Program, Source};
 use crate::backend::cpu::{Launch, Memory};
 use crate::random::Key;
 
@@ -51,24 +51,39 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Computes one tile.
-    pub fn run(&mut self, window: &Window) {
+    /// Computes one tile. Meanwhile the operands of the next one, `coming`, are asked for, one before each step: what they take to
+    /// come from memory would else be waited for.
+    pub fn run(&mut self, window: &Window, coming: Option<&Window>) {
         let program = self.program;
         let row = program.nest.row;
         self.rows = window.count(0..row);
         self.width = window.count(row..program.nest.dims.len());
-        for (address, port) in self.addresses[PORTS..].iter_mut().zip(&program.ports) {
-            let first = match port.source {
-                Source::Buffer(buffer) => self.memory.byte(buffer),
-                Source::Aside => self.aside.cast(),
-                Source::Stream { .. } => continue,
-            };
-            *address = first.wrapping_add(port.offset_of(window) * port.element.bytes());
+        for (number, port) in program.ports.iter().enumerate() {
+            self.addresses[PORTS + number] = self.first(port, window);
         }
+        let mut reads = program.reads.iter();
         for step in &program.layout.steps {
+            self.fetch(reads.next(), coming);
             // SAFETY: the plan keeps accesses inside their buffers and apart where they are written; scratch is this thread's,
             // and `place` gave every value that is alive its own part of it.
             unsafe { self.step(step, window) }
+        }
+        reads.for_each(|read| self.fetch(Some(read), coming));
+    }
+
+    /// The first element of a port's tile; null where none lies in memory.
+    fn first(&self, port: &Port, window: &Window) -> *mut u8 {
+        let first = match port.source {
+            Source::Buffer(buffer) => self.memory.byte(buffer),
+            Source::Aside => self.aside.cast(),
+            Source::Stream { .. } => return std::ptr::null_mut(),
+        };
+        first.wrapping_add(port.offset_of(window) * port.element.bytes())
+    }
+
+    fn fetch(&self, read: Option<&(usize, Copy)>, coming: Option<&Window>) {
+        if let (Some((port, walk)), Some(coming)) = (read, coming) {
+            walk.fetch(coming, self.first(&self.program.ports[*port], coming));
         }
     }
 

@@ -125,6 +125,8 @@ pub struct Program {
     pub nest: Nest,
     pub arch: Arch,
     ports: Vec<Port>,
+    /// The ports that read what comes from memory, and how their tiles are walked.
+    reads: Vec<(usize, Copy)>,
     layout: Layout,
 }
 
@@ -140,7 +142,14 @@ impl Program {
         let results: Vec<ValueId> = stored.chain(body.kept.iter().copied()).collect();
         let code = Code::new(&spans, body.row, body.code, &results);
         let layout = place::place(&nest, &ports, body.operands.len(), &code);
+        let reads = ports.iter().take(body.operands.len()).enumerate();
+        let reads = reads.filter(|(_, port)| matches!(port.source, Source::Buffer(_)));
+        let reads = reads.map(|(number, port)| {
+            let walk = Copy::new(&nest, &port.strides, &port.strides);
+            (number, walk.between(port.element, port.element))
+        });
         Program {
+            reads: reads.collect(),
             nest,
             arch: Arch::new(),
             layout,
