@@ -110,23 +110,28 @@ impl Copy {
     ) {
         // SAFETY: each index is below the window's size along the axes of its loop.
         unsafe {
-            match loops.split_first() {
-                Some((first, rest)) => {
+            match (loops, &self.inner) {
+                // What most boxes are: rows of runs.
+                ([rows], Inner::Run(run)) => {
+                    let n = run.count(window);
+                    for i in 0..rows.count(window) {
+                        A::run(from.add(i * rows.from), to.add(i * rows.to), n);
+                    }
+                }
+                ([first, rest @ ..], _) => {
                     for i in 0..first.count(window) {
                         self.walk(rest, window, from.add(i * first.from), to.add(i * first.to));
                     }
                 }
-                None => match &self.inner {
-                    Inner::Element => *to = (*from).becomes(),
-                    Inner::Run(run) => A::run(from, to, run.count(window)),
-                    Inner::Transpose(read, write) => {
-                        let (rows, columns) = (read.count(window), write.count(window));
-                        transpose(from, write.from, to, read.to, rows, columns);
-                    }
-                    Inner::Strided(inner) => {
-                        strided(from, inner.from, to, inner.to, inner.count(window))
-                    }
-                },
+                ([], Inner::Element) => *to = (*from).becomes(),
+                ([], Inner::Run(run)) => A::run(from, to, run.count(window)),
+                ([], Inner::Transpose(read, write)) => {
+                    let (rows, columns) = (read.count(window), write.count(window));
+                    transpose(from, write.from, to, read.to, rows, columns);
+                }
+                ([], Inner::Strided(inner)) => {
+                    strided(from, inner.from, to, inner.to, inner.count(window))
+                }
             }
         }
     }
