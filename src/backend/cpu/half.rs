@@ -77,14 +77,18 @@ mod instructions {
     use half::bf16;
     use std::arch::x86_64::*;
     use std::mem::transmute;
+    use std::sync::LazyLock;
 
     const LANES: usize = 16;
 
     /// Whether the processor has all that is enabled below.
     pub fn available() -> bool {
-        is_x86_feature_detected!("avx512bf16")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
+        static AVAILABLE: LazyLock<bool> = LazyLock::new(|| {
+            is_x86_feature_detected!("avx512bf16")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+        });
+        *AVAILABLE
     }
 
     /// The first lanes of a vector, as many as are left of `n` from `i` on.

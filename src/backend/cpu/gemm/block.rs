@@ -60,18 +60,29 @@ impl Block {
                 b: Matrix::rows(b, width),
                 c: Matrix::rows(c, width),
             };
+            let terms = |depth: usize| {
+                let piece = units(all, unit, depths, depth);
+                piece.start * words.terms()..self.k.min(piece.end * words.terms())
+            };
             for first in (0..self.columns).step_by(self.chunk.max(1)) {
                 let chunk = first..self.columns.min(first + self.chunk);
                 for depth in 0..depths {
-                    let piece = units(all, unit, depths, depth);
-                    let terms = piece.start * words.terms()..self.k.min(piece.end * words.terms());
-                    let (add, space) = (self.add || depth > 0, space(depth));
+                    let pass = Pass {
+                        columns: chunk.clone(),
+                        terms: terms(depth),
+                        add: self.add || depth > 0,
+                        then: match depth + 1 < depths {
+                            true => (terms(depth + 1), chunk.start),
+                            false => (terms(0), chunk.end),
+                        },
+                    };
+                    let space = space(depth);
                     // SAFETY: as the caller promises; the scratch is as large as what is packed.
                     unsafe {
                         if first == 0 {
-                            self.pack_rows(simd, words, panels, terms.clone(), space.a);
+                            self.pack_rows(simd, words, panels, &pass.terms, space.a);
                         }
-                        self.columns(simd, words, panels, chunk.clone(), terms, add, &space);
+                        self.pass(simd, words, panels, &pass, &space);
                     }
                 }
                 finished(chunk);
@@ -98,7 +109,7 @@ impl Block {
         simd: S,
         words: Words<S>,
         panels: usize,
-        terms: Range<usize>,
+        terms: &Range<usize>,
         to: *mut f32,
     ) {
         let a = self.a.skip_columns(terms.start);
@@ -110,6 +121,10 @@ impl Block {
         }
         for panel in 0..panels {
             let rows = words.rows(self.rows, panels, panel);
+            // Of each term there are a few neighbours, far from those of the next: nothing asks for these by itself.
+            let coming = rows.end..self.rows.min(rows.end + rows.len());
+            a.skip_rows(coming.start)
+                .prefetch([coming.len(), terms.len()]);
             let from = a.skip_rows(rows.start).transposed();
             let to = Matrix::rows(to.wrapping_add(panel * depth * PANEL), PANEL);
             // SAFETY: as the caller promises.
@@ -134,17 +149,20 @@ impl Block {
     }
 
     /// Multiplies the packed rows with some columns, a tile's width at a time.
-    #[expect(clippy::too_many_arguments)]
-    unsafe fn columns<S: Isa>(
+    unsafe fn pass<S: Isa>(
         &self,
         simd: S,
         words: Words<S>,
         panels: usize,
-        columns: Range<usize>,
-        terms: Range<usize>,
-        add: bool,
+        pass: &Pass,
         space: &Space,
     ) {
+        let Pass {
+            columns,
+            terms,
+            add,
+            then,
+        } = pass;
         let width = words.columns();
         let depth = words.count(terms.len());
         let b = self.b.skip_rows(terms.start);
@@ -152,22 +170,27 @@ impl Block {
         for first in columns.clone().step_by(width) {
             let count = width.min(columns.end - first);
             let vectors = count.div_ceil(S::F32_LANES);
-            let next = first + width;
-            let coming = [terms.len(), width.min(self.columns.saturating_sub(next))];
+            // What will be packed next.
+            let (terms_then, next) = match first + width < columns.end {
+                true => (terms, first + width),
+                false => (&then.0, then.1),
+            };
+            let ahead = self.b.skip_rows(terms_then.start).skip_columns(next);
+            let coming = [terms_then.len(), width.min(self.columns - next)];
             let (right, shape) = (b.skip_columns(first), [terms.len(), count]);
             // SAFETY: as the caller promises.
             unsafe { words.pack_right(simd, right, shape, space.b, self.rounds[1]) };
             words.enter();
             for panel in 0..panels {
                 let rows = words.rows(self.rows, panels, panel);
-                b.skip_columns(next).prefetch_part(coming, panel, panels);
+                ahead.prefetch_part(coming, panel, panels);
                 let product = Product {
                     k: depth,
                     a: self.panel(words, &rows, panel, depth, space.a),
                     b: space.b,
                     c: self.c.skip_rows(rows.start).skip_columns(first - before),
                     columns: count,
-                    add,
+                    add: *add,
                 };
                 // The sums below are read and written when their turn comes.
                 let below = product.c.skip_rows(rows.len());
@@ -204,6 +227,16 @@ impl Block {
 
 /// Distance of the packed columns of a panel of `a`: as many rows as the highest tile has, in whole vectors.
 const PANEL: usize = 16;
+
+/// Some terms of the sums of some columns.
+struct Pass {
+    columns: Range<usize>,
+    terms: Range<usize>,
+    /// Add to what `c` holds.
+    add: bool,
+    /// The terms and the first column of the pass after this; behind the last column after the last.
+    then: (Range<usize>, usize),
+}
 
 struct Space {
     a: *mut f32,

@@ -11,6 +11,8 @@ pub struct TileShape {
     pub per_cycle: usize,
     /// Most rows of a block: `a` as packed takes a little more than half of the second cache.
     pub most_rows: usize,
+    /// Most rows of a block that has all of them: some of `a` then comes from the third cache, but `b` is packed once.
+    pub most_alone: usize,
 }
 
 impl TileShape {
@@ -71,6 +73,7 @@ impl Problem {
         let column_tiles = self.n.div_ceil(tile.columns).max(1);
         let most_rows = match self.whole_rows {
             true => (FINISHED_ROWS / self.n.max(1)).clamp(4 * tile.rows, tile.most_rows),
+            false if self.m <= tile.most_alone => tile.most_alone,
             false => tile.most_rows,
         };
         let fewest = self.m.div_ceil(most_rows).max(1);

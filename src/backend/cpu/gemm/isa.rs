@@ -73,6 +73,8 @@ pub struct Pairs<S: 'static> {
     pub per_cycle: usize,
     /// See [`super::cut::TileShape::most_rows`].
     pub most_rows: usize,
+    /// See [`super::cut::TileShape::most_alone`].
+    pub most_alone: usize,
     /// The left operand always lies in rows of words.
     pub turns: bool,
     /// Packs a matrix whose terms lie along rows.

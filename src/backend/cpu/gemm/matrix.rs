@@ -9,6 +9,9 @@ use crate::backend::cpu::Memory;
 use crate::backend::cpu::fetch::{LINE, fetch, fetch_near};
 use crate::plan::{Access, BufferId};
 
+/// Rows that are asked for before they are packed: short ones end before the processor sees where they lead.
+pub const AHEAD: usize = 2;
+
 /// First element, and the distance to the next row and column.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<T = f32> {
@@ -128,6 +131,7 @@ impl<T: Copy> Matrix<T> {
         unsafe {
             if self.column == 1 {
                 for row in 0..rows {
+                    self.skip_rows(row + AHEAD).prefetch([1, columns]);
                     let (source, target) = (self.skip_rows(row).first, target.skip_rows(row).first);
                     for column in (0..columns).step_by(lanes) {
                         let value = if columns - column >= lanes {

@@ -1,5 +1,6 @@
 //! Products of operands that lie in the first caches, in words.
 
+use super::cut::units;
 use super::isa::Isa;
 use super::matrix::Matrix;
 use super::scratch::apart;
@@ -76,21 +77,22 @@ impl<S: Isa> Words<S> {
     /// # Safety
     /// `a` and `b` are packed operands, and `c` is of [`Words::sums_shape`]; `columns` are whole vectors.
     pub unsafe fn multiply(self, simd: S, rows: usize, product: &Product) {
-        let width = self.columns();
         let rows = self.high(rows);
         let panels = rows.div_ceil(self.tiles().len());
-        for column in (0..product.columns).step_by(width) {
-            let columns = width.min(product.columns - column);
-            let vectors = columns.div_ceil(S::F32_LANES);
+        // Of nearly equal widths: a narrow tile takes as long as its loads do.
+        let widths = product.columns.div_ceil(self.columns());
+        for width in 0..widths {
+            let columns = units(product.columns, S::F32_LANES, widths, width);
+            let vectors = columns.len().div_ceil(S::F32_LANES);
             for panel in 0..panels {
                 let rows = self.rows(rows, panels, panel);
                 let tile = self.tiles()[rows.len() - 1][vectors - 1];
                 let part = Product {
                     k: self.count(product.k),
                     a: product.a.skip_rows(rows.start),
-                    b: product.b.skip_columns(column),
-                    c: product.c.skip_rows(rows.start).skip_columns(column),
-                    columns,
+                    b: product.b.skip_columns(columns.start),
+                    c: product.c.skip_rows(rows.start).skip_columns(columns.start),
+                    columns: columns.len(),
                     ..*product
                 };
                 // SAFETY: these are parts of the operands that the caller promises to hold.

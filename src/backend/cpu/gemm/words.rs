@@ -72,6 +72,7 @@ impl<S: Isa> Words<S> {
             columns: self.columns(),
             per_cycle: self.pairs.map_or(1, |pairs| pairs.per_cycle),
             most_rows: self.pairs.map_or(MOST_ROWS, |pairs| pairs.most_rows),
+            most_alone: self.pairs.map_or(MOST_ROWS, |pairs| pairs.most_alone),
         }
     }
 

@@ -48,6 +48,7 @@ const VECTORS: Pairs<V4> = Pairs {
     whole: 1,
     per_cycle: 1,
     most_rows: MOST_ROWS,
+    most_alone: 800,
     turns: false,
     pack_along: pack::along,
     pack_across: pack::across,
@@ -68,6 +69,7 @@ const SQUARES: Pairs<V4> = Pairs {
     per_cycle: 8,
     // All of these processors have a second cache of 2 MiB.
     most_rows: 1024,
+    most_alone: 1024,
     turns: true,
     enter: amx::enter,
     leave: amx::leave,

@@ -5,7 +5,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::super::matrix::Matrix;
+use super::super::matrix::{AHEAD, Matrix};
 use super::super::stored::Stored;
 use super::super::transpose::transposed;
 
@@ -131,6 +131,7 @@ unsafe fn along_of<T: Term>(matrix: Matrix<T>, shape: [usize; 2], target: Matrix
         match (matrix.row, matrix.column) {
             (_, 1) => {
                 for row in 0..rows {
+                    matrix.skip_rows(row + AHEAD).prefetch([1, columns]);
                     let (source, words) =
                         (matrix.skip_rows(row).first, target.skip_rows(row).first);
                     for column in (0..columns).step_by(HALVES) {
