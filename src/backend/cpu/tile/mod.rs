@@ -112,7 +112,7 @@ impl<'a> Body<'a> {
 
     /// About as many elements as keep a tile's working set in the first-level cache.
     pub fn tile_budget(&self) -> usize {
-        const WORKING_SET: usize = 10 * 1024;
+        const WORKING_SET: usize = 16 * 1024;
         // Operands and results pass through; two intermediate values at a time is typical.
         let values = self.operands.len() + self.stores.len() + 2;
         (WORKING_SET / values).clamp(512, 4096) / 64 * 64
