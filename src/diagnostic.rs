@@ -303,15 +303,16 @@ impl From<Diagnostic> for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// The candidate that `name` is most likely a slip of, if any is near: at most one slip in three characters.
+/// The candidate that `name` is most likely a slip of, if any is near: at most one slip in three characters of the longer.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|&(distance, candidate)| {
             // A one-letter name is one slip away from every other.
-            distance <= allowed && distance < candidate.chars().count()
+            let longer = length.max(candidate.chars().count());
+            distance <= (longer / 3).max(1) && distance < candidate.chars().count()
         })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -351,6 +352,8 @@ mod tests {
     fn nearest_forgives_one_slip_in_three_characters() {
         let names = ["depth", "depths", "heads", "x"];
         assert_eq!(nearest("dpeth", names), Some("depth"));
+        assert_eq!(nearest("dpeths", ["depths"]), Some("depths"));
+        assert_eq!(nearest("depht", ["depths", "dim"]), Some("depths"));
         assert_eq!(nearest("deepths", names), Some("depths"));
         assert_eq!(nearest("head", names), Some("heads"));
         assert_eq!(nearest("width", names), None);

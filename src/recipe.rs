@@ -27,7 +27,7 @@ use crate::{
 };
 use include_dir::{Dir, include_dir};
 use serde_yaml::{Mapping, Value as Yaml};
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 
@@ -203,6 +203,26 @@ pub fn builtin() -> Vec<(String, String)> {
     recipes
 }
 
+/// The names of the recipes in `./recipes`, sorted; none without such a folder.
+///
+/// # Errors
+/// The folder is there and cannot be listed.
+pub fn local() -> io::Result<Vec<String>> {
+    let files = match fs::read_dir("recipes") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files?,
+    };
+    let mut names = Vec::new();
+    for file in files {
+        let path = file?.path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            names.extend(path.file_stem().and_then(|s| s.to_str()).map(str::to_owned));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 fn built_in(name: &str) -> Option<Arc<SourceFile>> {
     let path = format!("{name}.yaml");
     let text = BUILT_IN.get_file(&path)?.contents_utf8()?;
@@ -213,12 +233,14 @@ fn find(name_or_path: &str) -> Result<Arc<SourceFile>> {
     if name_or_path.contains(['/', '\\']) || name_or_path.ends_with(".yaml") {
         return yaml::read(Path::new(name_or_path), name_or_path);
     }
-    let local = format!("recipes/{name_or_path}.yaml");
-    if Path::new(&local).is_file() {
-        return yaml::read(Path::new(&local), &local);
+    let near = format!("recipes/{name_or_path}.yaml");
+    if Path::new(&near).is_file() {
+        return yaml::read(Path::new(&near), &near);
     }
     built_in(name_or_path).ok_or_else(|| {
-        let names: Vec<_> = builtin().into_iter().map(|(name, _)| name).collect();
+        // A folder that cannot be listed hides no built-in recipe.
+        let mut names = local().unwrap_or_default();
+        names.extend(builtin().into_iter().map(|(name, _)| name));
         let message = format!("there is no recipe `{name_or_path}`");
         Diagnostic::error("unknown-recipe", message)
             .help(format!("give a path, or one of {}", names.join(", ")))

@@ -212,3 +212,14 @@ fn every_expect_says_why() {
         found.join("\n")
     );
 }
+
+/// Another dependency of the tests asks clap for this too, so no test of the program itself would miss it.
+#[test]
+fn help_is_broken_into_lines_in_what_is_installed() {
+    let manifest = include_str!("../Cargo.toml");
+    let clap = manifest.lines().find(|line| line.starts_with("clap = "));
+    assert!(
+        clap.is_some_and(|clap| clap.contains("\"wrap_help\"")),
+        "{clap:?}"
+    );
+}

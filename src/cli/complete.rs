@@ -4,21 +4,17 @@ use super::job::library;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use mimc::{
     language::library::Library,
-    recipe::{FIELDS, Field, GraphRef, Kind, Recipe, Value, builtin},
+    recipe::{FIELDS, Field, GraphRef, Kind, Recipe, Value, builtin, local},
 };
-use std::{collections::BTreeMap, ffi::OsStr, fs};
+use std::{collections::BTreeMap, ffi::OsStr};
 
 /// The environment variable by which a script that [`completions`](super::shell::completions) printed asks for more.
 pub const VARIABLE: &str = "MIMC_COMPLETE";
 
 /// Those in ./recipes and those built in, with what they say of themselves; files as well.
 pub fn recipes(current: &OsStr) -> Vec<CompletionCandidate> {
-    let files = fs::read_dir("recipes").into_iter().flatten().flatten();
-    let names = files.filter_map(|file| {
-        let path = file.path();
-        let is_recipe = path.extension().is_some_and(|ending| ending == "yaml");
-        Some((path.file_stem()?.to_str()?.to_owned(), String::new())).filter(|_| is_recipe)
-    });
+    let names = local().unwrap_or_default().into_iter();
+    let names = names.map(|name| (name, String::new()));
     let all: BTreeMap<String, String> = names.chain(builtin()).collect();
     let mut found: Vec<_> = all
         .into_iter()

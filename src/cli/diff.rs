@@ -9,7 +9,7 @@ use mimc::{
     compile::{Options, Program, compile, load},
     recipe::Recipe,
     text::{
-        columns::{Align, columns},
+        columns::{Align, columns, fitted},
         units::{bytes, flops, grouped},
     },
 };
@@ -145,7 +145,7 @@ fn weights(comparison: &Comparison) -> String {
         true => String::new(),
         false => {
             let rows: Vec<_> = entries.iter().map(row).collect();
-            format!("{what}\n{}", columns(&[Align::Left; 3], &rows))
+            format!("{what}\n{}", columns(&[Align::Left; 3], &fitted(rows)))
         }
     };
     kept + &groups.map(group).concat()

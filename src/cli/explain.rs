@@ -19,7 +19,7 @@ use mimc::{
     plan::{self, Work},
     recipe::{FIELDS, Field},
     text::{
-        columns::{Align, columns},
+        columns::{Align, WIDTH, broken, columns},
         units::{bytes, flops, grouped},
     },
 };
@@ -47,10 +47,11 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let told = match general(name, &library)? {
         Some(text) if arguments.recipe.is_none() => text,
         general => match model(arguments)? {
-            Some(compiled) => part(name, &compiled)?.or(general),
-            None => general,
-        }
-        .ok_or_else(|| unknown(name, &library))?,
+            Some(compiled) => part(name, &compiled)?
+                .or(general)
+                .ok_or_else(|| unknown(name, &library, &compiled.program.instances))?,
+            None => general.ok_or_else(|| unknown(name, &library, &[]))?,
+        },
     };
     screen::print(told)?;
     Ok(ExitCode::SUCCESS)
@@ -63,7 +64,7 @@ fn general(name: &str, library: &Library) -> Result<Option<String>, Failure> {
     }
     let builtin = signatures().find(|(signature, _)| called(signature) == name);
     if let Some((signature, doc)) = builtin {
-        return Ok(Some(format!("{signature}\n\n{doc}\n")));
+        return Ok(Some(told(signature, doc)));
     }
     let fields: Vec<&Field> = FIELDS
         .iter()
@@ -73,7 +74,12 @@ fn general(name: &str, library: &Library) -> Result<Option<String>, Failure> {
         return Ok(Some(keys(&fields)));
     }
     let code = CODES.iter().chain(FAILURES).find(|code| code.code == name);
-    Ok(code.map(|code| format!("{}\n\n{}\n", code.code, code.meaning)))
+    Ok(code.map(|code| told(code.code, code.meaning)))
+}
+
+/// A name above what it stands for.
+fn told(name: &str, meaning: &str) -> String {
+    format!("{name}\n\n{}\n", broken(meaning, WIDTH).join("\n"))
 }
 
 /// `softmax` of `softmax(x, pattern)`
@@ -101,6 +107,7 @@ fn keys(fields: &[&Field]) -> String {
     let rows = fields.iter().flat_map(|field| {
         let unit = match field.unit {
             "" => String::new(),
+            unit if unit.starts_with("per ") => format!(", {unit}"),
             unit => format!(", in {unit}"),
         };
         let range = match field.range.to_string() {
@@ -111,7 +118,11 @@ fn keys(fields: &[&Field]) -> String {
             vec![field.path.to_owned(), field.doc.to_owned()],
             vec![
                 String::new(),
-                format!("a {}{unit}{range}; default {}", field.kind, field.default),
+                format!(
+                    "{}{unit}{range}; default {}",
+                    field.kind.told(),
+                    field.default
+                ),
             ],
         ]
     });
@@ -151,7 +162,7 @@ fn part(name: &str, compiled: &Compiled) -> Result<Option<String>, Failure> {
     let file = compiled.library.get(&instance.graph)?;
     let sections = [
         facts(instance, &file, compiled),
-        steps(instance, &file, compiled),
+        steps(instance, &file),
         weights(instance, compiled),
         kernels(instance, compiled),
     ];
@@ -168,13 +179,17 @@ fn weight_told(weight: &Weight) -> String {
     } else {
         "does not decay"
     };
-    format!(
-        "{}  {:?}, {} parameters, {decay}, begins as {}\n",
+    let told = format!(
+        "{}  {:?}, {} parameters, {decay}, begins as {}",
         weight.name,
         weight.dims,
         grouped(weight.len()),
         begun(&weight.init)
-    )
+    );
+    match told.chars().count() <= WIDTH {
+        true => told + "\n",
+        false => broken(&told, WIDTH).join("\n") + "\n",
+    }
 }
 
 /// As graph files write it, with the numbers that it comes to.
@@ -189,35 +204,27 @@ fn begun(init: &Init) -> String {
 
 fn facts(instance: &Instance, file: &Arc<GraphFile>, compiled: &Compiled) -> String {
     let doc = file.doc.lines().next().unwrap_or("");
+    let graph = format!("{} ({}): {doc}", instance.graph, file.span.file.path);
     format!(
-        "{}  of {}\n\n{} ({}): {doc}\nshapes are of {} images at once\n",
+        "{}  of {}\n\n{}\nshapes are of {} images at once\n",
         instance.path,
         compiled.recipe.name,
-        instance.graph,
-        file.span.file.path,
+        broken(&graph, WIDTH).join("\n"),
         compiled.program.micro_batch
     )
 }
 
-/// Each step of the graph file with what it comes to here.
-fn steps(instance: &Instance, file: &GraphFile, compiled: &Compiled) -> String {
-    let below = |step: &str| format!("{}.{step}", instance.path);
-    let shape = |step: &str| {
-        let inner = compiled
-            .program
-            .instances
-            .iter()
-            .find(|one| one.path == below(step));
-        let own = instance
-            .outputs
-            .iter()
-            .find(|(name, _)| name == step)
-            .map(|(_, dims)| dims);
-        let dims = inner
-            .and_then(|one| one.outputs.first().map(|(_, dims)| dims))
-            .or(own);
-        dims.map_or(String::new(), |dims| format!("{dims:?}"))
+/// Each input and step of the graph file with what it comes to here.
+fn steps(instance: &Instance, file: &GraphFile) -> String {
+    let shape = |name: &str| {
+        let mut inside = instance.inside.iter();
+        let dims = inside.find(|(tensor, _)| tensor == name);
+        dims.map_or(String::new(), |(_, dims)| format!("{dims:?}"))
     };
+    let inputs = file.inputs.iter().map(|input| {
+        let name = &input.name.value;
+        vec![name.clone(), shape(name), "an input".to_owned()]
+    });
     let rows = file.steps.iter().map(|step| {
         let name = &step.name.value;
         let text: Vec<&str> = step
@@ -236,7 +243,11 @@ fn steps(instance: &Instance, file: &GraphFile, compiled: &Compiled) -> String {
     let header = ["step", "shape", ""].map(str::to_owned).to_vec();
     columns(
         &[Align::Left; 3],
-        &[header].into_iter().chain(rows).collect::<Vec<_>>(),
+        &[header]
+            .into_iter()
+            .chain(inputs)
+            .chain(rows)
+            .collect::<Vec<_>>(),
     )
 }
 
@@ -319,7 +330,7 @@ fn kernels(instance: &Instance, compiled: &Compiled) -> String {
     columns(&[Left, Left, Right, Right, Right], &rows)
 }
 
-fn unknown(name: &str, library: &Library) -> Failure {
+fn unknown(name: &str, library: &Library, parts: &[Instance]) -> Failure {
     let builtins: Vec<_> = signatures()
         .map(|(signature, _)| called(signature))
         .collect();
@@ -328,6 +339,7 @@ fn unknown(name: &str, library: &Library) -> Failure {
         .chain(builtins)
         .chain(FIELDS.iter().map(|field| field.path));
     let known = known.chain(CODES.iter().chain(FAILURES).map(|code| code.code));
+    let known = known.chain(parts.iter().map(|part| part.path.as_str()));
     let help = match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "parts of a model are found with --recipe RECIPE; `mimc compile RECIPE --emit graph` lists them".into(),

@@ -3,17 +3,18 @@
 use super::{Outcome, failure::Failure, screen};
 use clap::Args;
 use mimc::{
-    diagnostic::SourceFile,
+    diagnostic::{SourceFile, nearest},
     inspect::{Inspection, Numbers, inspect},
     recipe::Recipe,
     text::{
-        columns::{Align, columns},
+        columns::{Align, columns, fitted},
         units::grouped,
     },
-    train::checkpoint::{self, Checkpoint},
+    train::checkpoint::{self, Checkpoint, CheckpointError},
 };
 use serde::Serialize;
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -65,8 +66,13 @@ pub fn run(arguments: &Arguments) -> Outcome {
 
 /// A file, or the latest sound one of a run or of a folder of checkpoints; what is damaged there is told.
 pub fn open(path: &Path) -> Result<Checkpoint, Failure> {
+    let written = "`mimc run` writes checkpoints, to runs/NAME/checkpoints/step_….safetensors";
     if path.is_file() {
-        return Ok(Checkpoint::open(path)?);
+        return Checkpoint::open(path).map_err(|error| match error {
+            // Most likely it never was one.
+            CheckpointError::Read { .. } => Failure::new("checkpoint", error, Some(written.into())),
+            other => other.into(),
+        });
     }
     for folder in [path.join("checkpoints"), path.to_owned()] {
         if let Some((checkpoint, damaged)) = checkpoint::latest(&folder)? {
@@ -76,12 +82,54 @@ pub fn open(path: &Path) -> Result<Checkpoint, Failure> {
             return Ok(checkpoint);
         }
     }
-    let message = match path.is_dir() {
-        true => format!("{} holds no checkpoints", path.display()),
-        false => format!("there is no file or folder {}", path.display()),
+    let shown = path.display();
+    let (message, place) = match path.is_dir() {
+        true => (format!("{shown} holds no checkpoints"), path),
+        false => (
+            format!("there is no file or folder {shown}"),
+            path.parent().unwrap_or(path),
+        ),
     };
-    let help = "a run writes them to runs/NAME/checkpoints/step_….safetensors";
-    Err(Failure::new("file", message, Some(help.into())))
+    let mut runs = [place, Path::new("runs")].map(runs).concat();
+    runs.sort();
+    runs.dedup();
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let names: Vec<String> = runs.iter().filter_map(|run| name(run)).collect();
+    let near = nearest(
+        &name(path).unwrap_or_default(),
+        names.iter().map(String::as_str),
+    );
+    let near = near.and_then(|near| runs.iter().find(|run| run.ends_with(near)));
+    let listed: Vec<String> = runs
+        .iter()
+        .take(8)
+        .map(|run| run.display().to_string())
+        .collect();
+    let help = match near {
+        Some(near) => format!("did you mean `{}`?", near.display()),
+        None if runs.is_empty() => written.into(),
+        None => format!("there are the runs {}", listed.join(", ")),
+    };
+    Err(Failure::new("file", message, Some(help)))
+}
+
+/// The folders of runs in a folder.
+fn runs(folder: &Path) -> Vec<PathBuf> {
+    let here = Path::new(".");
+    let folder = if folder.as_os_str().is_empty() {
+        here
+    } else {
+        folder
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let runs = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join("checkpoints").is_dir());
+    runs.map(|path| path.strip_prefix(here).map_or(path.clone(), Path::to_owned))
+        .collect()
 }
 
 fn told(path: &Path, inspection: &Inspection) -> String {
@@ -168,30 +216,57 @@ fn weights(inspection: &Inspection, prefix: &str) -> Result<String, Failure> {
         "mean",
         "deviation",
         "largest",
-        "norm",
         "gradient",
-        "",
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    rows.extend(listed.into_iter().map(|weight| {
+    let mut part = "";
+    for weight in listed {
+        let (of, name) = split(&weight.name);
+        if of != part {
+            part = of;
+            rows.push(vec![of.to_owned()]);
+        }
         let number = |value: f64| format!("{value:.2e}");
-        let flaw = match weight.not_finite {
-            0 => String::new(),
-            some => format!("{some} not finite"),
-        };
-        vec![
-            weight.name.clone(),
+        rows.push(vec![
+            format!("  {name}"),
             format!("{:?}", weight.shape),
             number(weight.mean),
             number(weight.deviation),
             number(weight.largest),
-            number(weight.norm),
             number(weight.gradient),
-            flaw,
-        ]
-    }));
+        ]);
+        if weight.not_finite > 0 {
+            rows.push(vec![format!("  {} not finite", grouped(weight.not_finite))]);
+        }
+    }
     Ok(columns(
-        &[Left, Left, Right, Right, Right, Right, Right, Left],
-        &rows,
+        &[Left, Left, Right, Right, Right, Right],
+        &fitted(rows),
     ))
+}
+
+/// The block of a weight, or else the first part of its name, and its name there: `encoder.layers.0.blocks.1` and
+/// `attn.qkv.weight`.
+fn split(name: &str) -> (&str, &str) {
+    let ends = name.match_indices('.').map(|(end, _)| end);
+    let starts = [0].into_iter().chain(ends.clone().map(|end| end + 1));
+    let is_number = |(start, end): &(usize, usize)| name[*start..*end].parse::<usize>().is_ok();
+    let block = starts.zip(ends).filter(is_number).last();
+    let end = block.map(|(_, end)| end).or_else(|| name.find('.'));
+    end.map_or(("", name), |end| (&name[..end], &name[end + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split;
+
+    #[test]
+    fn weights_are_told_below_their_block() {
+        let block = ("encoder.layers.0.blocks.1", "attn.qkv.weight");
+        assert_eq!(split("encoder.layers.0.blocks.1.attn.qkv.weight"), block);
+        assert_eq!(split("encoder.mask_token"), ("encoder", "mask_token"));
+        assert_eq!(split("decoder.0.bias"), ("decoder.0", "bias"));
+        assert_eq!(split("decoder.0"), ("decoder", "0"));
+        assert_eq!(split("scale"), ("", "scale"));
+    }
 }

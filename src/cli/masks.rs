@@ -13,7 +13,7 @@ use clap::{Args, value_parser};
 use clap_complete::engine::ArgValueCompleter;
 use image::RgbImage;
 use mimc::{
-    compile::load,
+    compile::{compile_model, load},
     data::{Dataset, Source},
     masks::{Cell, Limits, Sample, heat, lies, sample, sheet, wanted},
     recipe::Recipe,
@@ -174,6 +174,7 @@ fn swept(
     };
     let rows = sweeps.get(1).unwrap_or(&alone);
     let mut all = Vec::new();
+    let mut first = None;
     let mut cells = Vec::new();
     for row in &rows.values {
         let mut line = Vec::new();
@@ -189,6 +190,11 @@ fn swept(
                 .collect();
             let sampled =
                 self::recipe(arguments, &sets).and_then(|turned| drawn(arguments, &turned));
+            let sampled = sampled.map_err(|failure| {
+                let line = failure.first_line();
+                first.get_or_insert(failure);
+                line
+            });
             let numbers = numbers(set, recipe, sampled);
             line.push(Cell {
                 distance: numbers.distance.map(|(mean, _)| mean),
@@ -197,16 +203,9 @@ fn swept(
         }
         cells.push(line);
     }
-    if let Some(Numbers {
-        error: Some(error), ..
-    }) = all.iter().find(|one| one.error.is_some())
-        && all.iter().all(|one| one.error.is_some())
-    {
-        return Err(Failure::new(
-            "compile",
-            format!("no value has masks: {error}"),
-            None,
-        ));
+    if all.iter().all(|one| one.error.is_some()) {
+        let message = "no value has masks that can be drawn";
+        return Err(first.unwrap_or_else(|| Failure::new("compile", message, None)));
     }
     let axes = [
         (&*rows.path, &rows.values[..]),
@@ -223,19 +222,25 @@ fn drawn(arguments: &Arguments, recipe: &Recipe) -> Result<Option<Sample>, Failu
         each: EACH,
         all: usize::MAX,
     };
-    let drawn = sample(&library(), &recipe.model, recipe.data.size, limits);
-    drawn.map_err(|broken| Failure::new("compile", broken, None))
+    let library = library();
+    let drawn = sample(&library, &recipe.model, recipe.data.size, limits)
+        .map_err(|broken| Failure::new("compile", broken, None))?;
+    if drawn.is_none() {
+        // A mistake in the recipe is told as such.
+        compile_model(recipe, &library)?;
+    }
+    Ok(drawn)
 }
 
 fn numbers(
     set: Vec<(String, String)>,
     recipe: &Recipe,
-    sampled: Result<Option<Sample>, Failure>,
+    sampled: Result<Option<Sample>, String>,
 ) -> Numbers {
     let (sample, error) = match sampled {
         Ok(Some(sample)) => (Some(sample), None),
         Ok(None) => (None, Some("they cannot be drawn".to_owned())),
-        Err(failure) => (None, Some(failure.first_line())),
+        Err(why) => (None, Some(why)),
     };
     let sample = sample.as_ref();
     let distance = sample.and_then(Sample::distance);
@@ -285,7 +290,7 @@ fn table(numbers: &[Numbers], sweeps: &[Sweep]) -> String {
                 (_, Some(error)) => error.clone(),
                 (Some(true), _) => "good".into(),
                 (Some(false), _) => String::new(),
-                (None, None) => "hides all or nothing".into(),
+                (None, None) => "all or nothing".into(),
             },
         ]);
         row

@@ -36,7 +36,7 @@ mod verify;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use failure::Failure;
-use mimc::text::columns::WIDTH;
+use mimc::text::columns::{WIDTH, broken};
 use std::process::ExitCode;
 
 /// A declarative graph compiler for masked image modeling: from a recipe to a pre-trained encoder.
@@ -92,7 +92,10 @@ pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command)
         .var(complete::VARIABLE)
         .complete();
-    let Cli { verb, manner } = Cli::parse();
+    let Cli { verb, manner } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     manner.begin();
     let outcome = match verb {
         Verb::Compile(arguments) => compile::run(arguments),
@@ -113,4 +116,26 @@ pub fn main() -> ExitCode {
         Verb::Man(arguments) => shell::manual(&arguments),
     };
     outcome.unwrap_or_else(|failure| failure.report())
+}
+
+/// Tells what is wrong with the arguments, or the help that was asked for, and returns the exit code. Lists of what can be said
+/// instead come as one line, however long.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    let wide = |line: &str| line.chars().count() > WIDTH;
+    if error.use_stderr() && text.lines().any(wide) {
+        for line in text.lines() {
+            let indent = line.len() - line.trim_start().len();
+            match wide(line) {
+                true => broken(line, WIDTH - indent)
+                    .iter()
+                    .for_each(|part| screen::warn(format_args!("{:indent$}{part}", ""))),
+                false => screen::warn(line),
+            }
+        }
+    } else {
+        // Should nobody read it, the exit code still tells.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -5,8 +5,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mimc::{
     data::Skipped,
     text::{
-        columns::{Align, columns},
-        units::duration,
+        columns::{Align, WIDTH, broken, columns},
+        units::{duration, grouped},
     },
     train::{
         changes::{Change, Meaning},
@@ -151,9 +151,13 @@ impl Observer for Progress {
                 self.warn("this has changed since the checkpoint:");
                 self.warn(&changed_lines(changes));
             }
-            Event::Tight { room, checkpoints } => self.warn(&format!(
-                "warning: {room}; {checkpoints} of them are kept at once, so the disk will be full before the run ends"
-            )),
+            Event::Tight { room, checkpoints } => {
+                let kept = format!("{checkpoints} of them are kept at once");
+                let told = format!(
+                    "warning: {room}; {kept}, so the disk will be full before the run ends"
+                );
+                self.warn(&broken(&told, WIDTH).join("\n"));
+            }
             Event::Resumed { checkpoint, step } => {
                 self.say(&format!(
                     "resumed behind step {step} from {}",
@@ -250,7 +254,8 @@ fn describe(started: &Started) -> String {
         parts => format!(" as {parts} × {micro_batch}"),
     };
     format!(
-        "training on {images} images: steps {} to {goal}{of_all}, batch {batch}{parts}, base lr {:.2e}",
+        "training on {} images: steps {} to {goal}{of_all}, batch {batch}{parts}, base lr {:.2e}",
+        grouped(images),
         step + 1,
         rates.base
     )

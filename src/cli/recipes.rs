@@ -3,11 +3,11 @@
 use super::{Outcome, failure::Failure, screen};
 use clap::Args;
 use mimc::{
-    recipe::{Recipe, builtin},
+    recipe::{Recipe, builtin, local},
     text::columns::{Align, columns},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fs, io, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 /// List the built-in recipes and those in ./recipes
 #[derive(Args)]
@@ -48,7 +48,8 @@ fn entries() -> Result<Vec<Entry>, Failure> {
         };
         entries.insert(name, entry);
     }
-    for name in local_names()? {
+    let names = local().map_err(|error| Failure::file("list", Path::new("recipes"), &error))?;
+    for name in names {
         let path = format!("recipes/{name}.yaml");
         let (doc, error) = match Recipe::load(&path, &[]) {
             Ok(recipe) => (recipe.doc, None),
@@ -66,30 +67,6 @@ fn entries() -> Result<Vec<Entry>, Failure> {
         entries.insert(name, entry);
     }
     Ok(entries.into_values().collect())
-}
-
-fn local_names() -> Result<Vec<String>, Failure> {
-    let folder = Path::new("recipes");
-    let failure = |error| Failure::file("list", folder, &error);
-    let files = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        files => files.map_err(failure)?,
-    };
-    let mut names = Vec::new();
-    for file in files {
-        let path = file.map_err(failure)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
-            names.extend(
-                path.file_stem()
-                    .and_then(|stem| stem.to_str())
-                    .map(str::to_owned),
-            );
-        }
-    }
-    Ok(names)
 }
 
 fn table(entries: &[Entry]) -> String {

@@ -150,7 +150,7 @@ fn views(
 fn photograph(path: &Path) -> Result<RgbImage, Failure> {
     let bytes = fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
     let (_, pixels) = decode(&bytes).map_err(|fault| {
-        let message = format!("{} is no picture: {fault}", path.display());
+        let message = format!("cannot read {}: {fault}", path.display());
         Failure::new("data", message, None)
     })?;
     Ok(pixels)

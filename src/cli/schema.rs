@@ -10,9 +10,8 @@ use std::process::ExitCode;
 /// `mimc schema > recipes/schema.json`, the YAML extension of VS Code, and others that run its language server, take the
 /// schema from a line at the top of a recipe:
 ///
-/// # yaml-language-server: $schema=schema.json
+/// `# yaml-language-server: $schema=schema.json`
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
 pub struct Arguments {}
 
 pub fn run(_: &Arguments) -> Outcome {

@@ -1,6 +1,7 @@
 //! Diagnostics as text: the message, the source line with carets, the notes with their places, the help.
 
 use super::{Diagnostic, Diagnostics, Note, Severity, Span};
+use crate::text::columns::{WIDTH, broken};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::{fmt, ops::Range};
 
@@ -21,18 +22,26 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
-    /// Without a newline at the end.
+    /// Without a newline at the end, and on [`WIDTH`] columns: sentences are broken between words, and of a longer line of a
+    /// source the part around the caret is shown.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour {
             Renderer::styled()
         } else {
             Renderer::plain()
+        }
+        .term_width(WIDTH);
+        let (level, name) = match self.severity {
+            Severity::Error => (Level::ERROR, "error"),
+            Severity::Warning => (Level::WARNING, "warning"),
         };
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let title = level.primary_title(self.message.as_str()).id(self.code);
+        let before = format!("{name}[{}]: ", self.code);
+        let title = level
+            .primary_title(folded(&self.message, &before))
+            .id(self.code);
+        // What is told below begins behind the number of the line.
+        let number = self.span.as_ref().map_or(1, |span| span.position().line);
+        let margin = format!("{number} = ");
         let mut group = Group::with_title(title);
         let inside = self.instance.as_ref().map(|path| format!("in {path}"));
         match (&self.span, inside) {
@@ -47,12 +56,23 @@ impl Diagnostic {
             (None, None) => {}
         }
         for note in &self.notes {
-            group = group.element(Level::NOTE.no_name().message(note.to_string()));
+            let text = folded(&note.to_string(), &margin);
+            group = group.element(Level::NOTE.no_name().message(text));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            let text = folded(help, &format!("{margin}help: "));
+            group = group.element(Level::HELP.message(text));
         }
         renderer.render(&[group])
+    }
+}
+
+/// A sentence in lines that leave room for what stands before the first.
+fn folded(sentence: &str, before: &str) -> String {
+    let room = WIDTH - before.chars().count();
+    match sentence.chars().count() <= room {
+        true => sentence.to_owned(),
+        false => broken(sentence, room).join("\n"),
     }
 }
 

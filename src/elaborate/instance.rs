@@ -114,6 +114,7 @@ impl Elaborator<'_> {
         self.instances.push(Instance {
             path: path.text().to_string(),
             graph: file.name.clone(),
+            inside: Vec::new(),
             outputs: Vec::new(),
             parameters: 0,
         });
@@ -121,9 +122,13 @@ impl Elaborator<'_> {
     }
 
     fn leave(&mut self, frame: &Frame, listed: usize, outputs: &[(String, Value)]) {
-        let tensors = outputs
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), value.tensor()?.dims())));
+        let dims = |name: &String, value: &Value| Some((name.clone(), value.tensor()?.dims()));
+        let inputs = frame.file.inputs.iter().map(|input| &input.name.value);
+        let steps = frame.file.steps.iter().map(|step| &step.name.value);
+        let inside = inputs.chain(steps);
+        let inside = inside.filter_map(|name| dims(name, frame.values.get(name.as_str())?));
+        self.instances[listed].inside = inside.collect();
+        let tensors = outputs.iter().filter_map(|(name, value)| dims(name, value));
         self.instances[listed].outputs = tensors.collect();
         let path = frame.path.text();
         if let Some((_, first)) = outputs.first()

@@ -133,6 +133,8 @@ pub struct Instance {
     pub path: String,
     /// `swin.attention`
     pub graph: String,
+    /// The inputs and the steps that are tensors, with their dims, in the order of the file.
+    pub inside: Vec<(String, Vec<usize>)>,
     /// The outputs that are tensors, with their dims.
     pub outputs: Vec<(String, Vec<usize>)>,
     /// Parameters of its weights and of everything below it.

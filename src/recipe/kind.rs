@@ -31,6 +31,18 @@ pub enum Kind {
     Model,
 }
 
+impl Kind {
+    /// In a sentence: `a whole number`, `one of cosine, linear`.
+    pub fn told(self) -> String {
+        match self {
+            Kind::OneOf(_) => format!("one of {self}"),
+            Kind::Bool => self.to_string(),
+            Kind::Maybe(kind) => format!("{} or null", kind.told()),
+            kind => format!("a {kind}"),
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -51,10 +63,7 @@ impl fmt::Display for Kind {
 pub fn read(field: &Field, node: &Node, found: &mut Vec<Diagnostic>) -> Option<Value> {
     let value = of_kind(field.kind, node);
     let Some(value) = value else {
-        let wanted = match field.kind {
-            Kind::OneOf(_) => format!("one of {}", field.kind),
-            kind => format!("a {kind}"),
-        };
+        let wanted = field.kind.told();
         let message = format!("`{}` is {}, wanted {wanted}", field.path, node.describe());
         let error = Diagnostic::error("wrong-type", message).at(&node.span);
         let help = || format!("`{}`: {}", field.path, field.doc);

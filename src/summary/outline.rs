@@ -117,6 +117,7 @@ mod tests {
         Instance {
             path: path.into(),
             graph: graph.into(),
+            inside: Vec::new(),
             outputs: vec![("y".into(), dims.to_vec())],
             parameters: 10,
         }

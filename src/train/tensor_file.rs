@@ -122,7 +122,7 @@ impl TensorFile {
         let room = HEADER_LIMIT.min(length - 8);
         if header_length > room {
             return Err(invalid(format!(
-                "it claims a header of {header_length} bytes, more than the {room} it can have"
+                "it is no safetensors file, or not all of one: its header would take {header_length} bytes, and {room} are there"
             )));
         }
         let mut header = vec![0; header_length as usize];
@@ -285,9 +285,9 @@ mod tests {
         let bytes = sample();
         let reason = |bytes: &[u8]| open(bytes).expect_err("damaged").to_string();
         assert_eq!(reason(&[]), "it holds 0 bytes, less than a header");
-        assert!(reason(b"not a safetensors file").starts_with("it claims a header of"));
+        assert!(reason(b"not a safetensors file").starts_with("it is no safetensors file"));
         assert!(reason(&bytes[..bytes.len() - 1]).contains("by its header, but is"));
-        assert!(reason(&bytes[..40]).starts_with("it claims a header of"));
+        assert!(reason(&bytes[..40]).starts_with("it is no safetensors file"));
         let mut scrambled = bytes.clone();
         scrambled[20] = b'"';
         assert!(reason(&scrambled).starts_with("its header does not parse"));

@@ -70,6 +70,6 @@ fn a_folder_without_one_usable_image_fails() {
     ] {
         let said = desk.mimc(arguments);
         assert_eq!(said.code, Some(code), "{}", said.err);
-        assert!(said.err.contains(told), "{}", said.err);
+        assert!(said.told().contains(told), "{}", said.err);
     }
 }

@@ -20,7 +20,7 @@ fn check(desk: &Desk, cases: &[Case]) {
         );
         for piece in *pieces {
             assert!(
-                told.contains(piece),
+                said.told().contains(piece),
                 "mimc {arguments:?}: no `{piece}` in\n{told}"
             );
         }

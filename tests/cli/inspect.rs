@@ -99,12 +99,18 @@ fn weights_are_listed_by_prefix_and_the_recipe_is_the_runs() {
         ])
         .out;
     assert!(some.lines().count() > 5 && some.lines().count() < all.lines().count());
-    assert!(
-        some.lines()
-            .skip(1)
-            .all(|line| line.starts_with("encoder.blocks.1.")),
-        "{some}"
-    );
+    let mut lines = some.lines().skip(1);
+    assert_eq!(lines.next(), Some("encoder.blocks.1"));
+    assert!(lines.all(|line| line.starts_with("  ")), "{some}");
+    for heading in [
+        "encoder",
+        "encoder.blocks.0",
+        "encoder.blocks.1",
+        "decoder.0",
+    ] {
+        let headings = all.lines().filter(|line| *line == heading);
+        assert!(headings.count() >= 1, "{heading}:\n{all}");
+    }
     let recipe = desk.good(&["inspect", "run", "--recipe"]).out;
     assert_eq!(recipe, desk.read("run/recipe.yaml"));
     let wrong = desk.mimc(&["inspect", "run", "--weights", "encodr"]);
@@ -138,12 +144,16 @@ fn what_is_damaged_or_no_checkpoint_is_told() {
     let foreign = safetensors::serialize(weights, None).expect("sound");
     fs::write(desk.path("foreign.safetensors"), foreign).expect("written");
     fs::create_dir(desk.path("empty")).expect("created");
+    fs::create_dir_all(desk.path("runs/mine/checkpoints")).expect("created");
     let wrong = [
         (damaged, "damaged"),
         ("foreign.safetensors", "no checkpoint of a run"),
         ("empty", "holds no checkpoints"),
         ("nowhere", "there is no file or folder nowhere"),
         ("recipes/tiny.yaml", "cannot read the checkpoint"),
+        ("photo.jpg", "there is no file or folder photo.jpg"),
+        ("rum", "did you mean `run`?"),
+        ("minee", "did you mean `runs/mine`?"),
     ];
     for (path, told) in wrong {
         let said = desk.mimc(&["inspect", path]);

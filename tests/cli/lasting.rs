@@ -167,11 +167,11 @@ fn another_recipe_is_refused_with_its_differences_and_a_longer_one_goes_on() {
     let said = desk.mimc(&["run", "tiny", "--resume"]);
     assert_eq!(said.code, Some(1), "{}", said.err);
     for piece in [
-        "runs/tiny/checkpoints/step_000003.safetensors is of another run: ",
+        "runs/tiny/checkpoints/step_000003.safetensors is of another run: model",
         "model.encoder.depth was 2 and is 1; train.batch was 4 and is 8",
         "runs/tiny/recipe.yaml holds that run's recipe",
     ] {
-        assert!(said.err.contains(piece), "{}", said.err);
+        assert!(said.told().contains(piece), "{}", said.err);
     }
     assert_eq!(files(&desk, "runs/tiny"), before);
     desk.write("recipes/tiny.yaml", TINY);
@@ -278,7 +278,7 @@ fn a_full_disk_is_told_and_what_was_saved_stays() {
         " are free there",
         "go on with --resume",
     ] {
-        assert!(said.err.contains(piece), "no `{piece}` in {}", said.err);
+        assert!(said.told().contains(piece), "no `{piece}` in {}", said.err);
     }
     assert!(!desk.list("kept/checkpoints").is_empty());
     let sets = [
@@ -317,7 +317,7 @@ fn a_folder_that_cannot_be_written_is_told_before_the_run() {
         said.err
     );
     assert!(
-        said.err.contains("give another folder with --output"),
+        said.told().contains("give another folder with --output"),
         "{}",
         said.err
     );

@@ -40,6 +40,13 @@ train:
   checkpoint_every: 2
 ";
 
+impl Said {
+    /// What it said on the way, as one line: sentences are broken where a screen ends.
+    fn told(&self) -> String {
+        self.err.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Desk {
     /// On a machine without CUDA, whatever this one has, with `recipes/tiny.yaml`.
     fn new() -> Self {

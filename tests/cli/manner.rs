@@ -51,50 +51,106 @@ fn what_is_no_terminal_gets_whole_lines_without_control_codes() {
     }
 }
 
+/// The lines that a screen of 80 columns breaks.
+fn wide(text: &str) -> Vec<&str> {
+    let lines = text.lines();
+    lines.filter(|line| line.chars().count() > 80).collect()
+}
+
 #[test]
 fn eighty_columns_suffice() {
     let desk = Desk::new();
-    let verbs: &[&[&str]] = &[
-        &["recipes"],
-        &["doctor"],
-        &["compile", "swin_b"],
-        &["compile", "tiny"],
-        &["masks", "swin_b", "--count", "2"],
-        &[
-            "masks",
-            "swin_b",
-            "--count",
-            "1",
-            "--sweep",
-            "model.masking.ratio=0.1,0.9",
-            "--sweep",
-            "model.masking.unit=32,64",
-        ],
-        &["diff", "swin_b", "vit_b"],
-        &["run", "tiny", "--steps", "3"],
-        &["data", "runs/tiny/pictures"],
-        &["inspect", "runs/tiny"],
-        &["explain", "train.optimizer"],
-        &[
-            "bench",
-            "tiny",
-            "--steps",
-            "1",
-            "--warmup",
-            "0",
-            "--profile",
-        ],
-        &["verify", "--help"],
-        &["run", "--help"],
-        &["--help"],
+    let sweep = "masks swin_b --count 1 --sweep model.masking.ratio=0.1,0.9 --sweep model.masking.unit=32,64";
+    let verbs = [
+        "recipes",
+        "doctor",
+        "compile swin_b",
+        "compile tiny",
+        "masks swin_b --count 2",
+        sweep,
+        "diff swin_b vit_b",
+        "diff quickstart tiny",
+        "run tiny --steps 3",
+        "data runs/tiny/pictures",
+        "inspect runs/tiny",
+        "inspect runs/tiny --weights",
+        "explain train",
+        "explain skip",
+        "explain compile",
+        "explain encoder.blocks.1.attn --recipe tiny",
+        "explain encoder.layers.0.blocks.1.attn --recipe swin_b",
+        "explain encoder.layers.0.blocks.1.attn.relative_position_bias_table --recipe swin_b",
+        "bench tiny --steps 1 --warmup 0 --profile",
+        "verify --help",
+        "compile --help",
+        "run --help",
+        "--help",
     ];
-    for arguments in verbs {
-        let said = desk.good(arguments);
-        for line in said.out.lines().chain(said.err.lines()) {
+    for verb in verbs {
+        let arguments: Vec<&str> = verb.split(' ').collect();
+        let said = desk.good(&arguments);
+        for line in wide(&said.out).into_iter().chain(wide(&said.err)) {
             // The last line of `bench` is for a program, and steps that waited for images say so in the lines of a log.
             let longer = line.starts_with('{') || line.contains("data wait");
-            let wide = line.chars().count() > 80 && !longer;
-            assert!(!wide, "{arguments:?}:\n{line}");
+            assert!(longer, "mimc {verb}:\n{line}");
+        }
+    }
+}
+
+#[test]
+fn eighty_columns_suffice_for_what_is_wrong() {
+    let desk = Desk::new();
+    desk.good(&["run", "tiny", "--steps", "2"]);
+    desk.write(
+        "photos/no-picture-but-a-text-with-a-name-of-some-length.jpg",
+        "text",
+    );
+    let wrong = [
+        ("compile no_such_recipe", 1),
+        ("compile swin_b --set model.encoder.window=7", 1),
+        ("compile swin_b --set model.encoder.something_else=7", 1),
+        ("compile tiny --emit jam", 2),
+        ("run tiny --data nowhere", 1),
+        ("run tiny --data .", 1),
+        (
+            "run tiny --resume --set train.batch=8 --set model.encoder.depth=3",
+            1,
+        ),
+        ("run tiny --backend luminal-cuda --steps 1", 1),
+        ("inspect recipes/tiny.yaml", 1),
+        ("inspect nowhere", 1),
+        ("data photos", 1),
+        (
+            "reconstruct runs/tiny photos/no-picture-but-a-text-with-a-name-of-some-length.jpg",
+            1,
+        ),
+        (
+            "verify tiny --reference runs/tiny/checkpoints/step_000002.safetensors",
+            1,
+        ),
+    ];
+    for (verb, code) in wrong {
+        let arguments: Vec<&str> = verb.split(' ').collect();
+        let said = desk.mimc(&arguments);
+        assert_eq!(said.code, Some(code), "mimc {verb}\n{}", said.err);
+        let text = said.out + &said.err;
+        assert!(wide(&text).is_empty(), "mimc {verb}:\n{text}");
+    }
+}
+
+/// A graph file is shown as it was written, however wide.
+#[test]
+fn around_a_graph_file_nothing_is_wide() {
+    let desk = Desk::new();
+    let library = mimc::language::library::Library::new(&[]);
+    for name in library.names() {
+        let file = library.get(name).expect("a graph that comes with mimc");
+        let text = &file.span.file.text;
+        let told = desk.good(&["explain", name]).out;
+        assert!(told.contains(text.trim_end()), "{told}");
+        let own = wide(text);
+        for line in wide(&told) {
+            assert!(own.contains(&line), "mimc explain {name}:\n{line}");
         }
     }
 }

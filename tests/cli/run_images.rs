@@ -65,7 +65,7 @@ fn too_many_unreadable_images_stop_the_run_with_its_state_saved() {
         "and 8 more",
         "help: `mimc data`",
     ] {
-        assert!(said.err.contains(piece), "no `{piece}` in {}", said.err);
+        assert!(said.told().contains(piece), "no `{piece}` in {}", said.err);
     }
 }
 

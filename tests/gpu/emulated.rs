@@ -93,12 +93,13 @@ impl Desk {
 }
 
 impl Said {
-    /// Says all of it, on standard error, and ends with this code.
+    /// Says all of it, on standard error, wherever its lines are broken, and ends with this code.
     #[track_caller]
     pub fn says(&self, code: i32, pieces: &[&str]) {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
+        let told = self.err.split_whitespace().collect::<Vec<_>>().join(" ");
         for piece in pieces {
-            assert!(self.err.contains(piece), "no `{piece}` in {}", self.err);
+            assert!(told.contains(piece), "no `{piece}` in {}", self.err);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{Named, Problems, Spread, Survey};
 use crate::{
     data::{TOLERATED_ALWAYS, TOLERATED_PERCENT, folder::tell_kinds},
     text::{
-        columns::{Align, columns},
+        columns::{Align, WIDTH, broken, columns},
         units::{bytes, grouped},
     },
 };
@@ -28,11 +28,12 @@ impl fmt::Display for Survey {
             };
             writeln!(f, "data.mean  {}", three(statistics.mean))?;
             writeln!(f, "data.std   {}", three(statistics.std))?;
-            let (count, size) = (grouped(self.readable), self.size);
-            writeln!(
-                f,
-                "           of {count} images, their central squares at {size} px\n"
-            )?;
+            let (count, size) = (images(self.readable), self.size);
+            let squares = match self.readable {
+                1 => "its central square",
+                _ => "their central squares",
+            };
+            writeln!(f, "           of {count}, {squares} at {size} px\n")?;
         }
         f.write_str(&self.problems.told(self.size, self.looked_at))
     }
@@ -41,7 +42,7 @@ impl fmt::Display for Survey {
 impl Survey {
     /// `photos: 12,345 images in 4 archives, 1.84 GiB`
     fn title(&self) -> String {
-        let images = grouped(self.images);
+        let images = images(self.images);
         let place = match self.archives {
             0 => String::new(),
             1 => " in 1 archive".into(),
@@ -49,12 +50,12 @@ impl Survey {
         };
         match self.looked_at == self.images {
             true => format!(
-                "{}: {images} images{place}, {}",
+                "{}: {images}{place}, {}",
                 self.path,
                 bytes(self.total_bytes)
             ),
             false => format!(
-                "{}: {images} images{place}; looked at {} from all over, {}",
+                "{}: {images}{place}; looked at {} from all over, {}",
                 self.path,
                 grouped(self.looked_at),
                 bytes(self.total_bytes)
@@ -122,12 +123,12 @@ impl Problems {
             |Named {
                  name,
                  what: [width, height],
-             }| format!("{name}: {width} × {height}"),
+             }| format!("  {name}: {width} × {height}\n"),
         );
         let alike = self.duplicates.iter().take(NAMED);
         let alike = alike.map(|group| match &group[..] {
-            [one, other] => format!("{one} = {other}"),
-            [one, other, rest @ ..] => format!("{one} = {other} and {} more", rest.len()),
+            [one, other] => format!("  {one} = {other}\n"),
+            [one, other, rest @ ..] => format!("  {one} = {other} and {} more\n", rest.len()),
             _ => unreachable!("a group has two or more"),
         });
         let again: usize = self.duplicates.iter().map(|group| group.len() - 1).sum();
@@ -152,7 +153,7 @@ impl Problems {
         let mut text = String::new();
         for (what, count, places, lines) in kinds.iter().filter(|kind| kind.1 > 0) {
             text += &format!("{what}: {}\n", grouped(*count));
-            lines.iter().for_each(|line| text += &format!("  {line}\n"));
+            lines.iter().for_each(|line| text += line);
             if *places > lines.len() {
                 let more = grouped(places - lines.len());
                 text += &format!("  and {more} more; --json names them all\n");
@@ -172,6 +173,21 @@ impl Problems {
 /// A kind of problem, how many there are, how many could be named, and the first of them.
 fn known<'a>(what: &'a str, problems: &[Named<String>]) -> (&'a str, usize, usize, Vec<String>) {
     let first = problems.iter().take(NAMED);
-    let lines = first.map(|Named { name, what }| format!("{name}: {what}"));
+    let lines = first.map(|Named { name, what }| match name.chars().count() {
+        // The name of a file is never broken: what is the matter goes below it.
+        length if 4 + length + what.chars().count() > WIDTH => {
+            let below = broken(what, WIDTH - 4).into_iter();
+            let below: String = below.map(|line| format!("    {line}\n")).collect();
+            format!("  {name}:\n{below}")
+        }
+        _ => format!("  {name}: {what}\n"),
+    });
     (what, problems.len(), problems.len(), lines.collect())
+}
+
+fn images(count: usize) -> String {
+    match count {
+        1 => "1 image".into(),
+        many => format!("{} images", grouped(many)),
+    }
 }

@@ -58,7 +58,10 @@ impl Frame {
                 }
                 @for tick in ticks(&self.x, 8) {
                     @let x = short(self.x(tick));
-                    text.middle x=(x) y=(bottom + 4.0) dy="0.9em" { (x_text(tick)) }
+                    // In the middle below the edge, half of a label would lie outside.
+                    @let edge = x > Self::WIDTH - 2.5 * Self::RIGHT;
+                    @let (x, at) = if edge { (Self::WIDTH - 2.0, "end") } else { (x, "middle") };
+                    text class=(at) x=(x) y=(bottom + 4.0) dy="0.9em" { (x_text(tick)) }
                 }
                 text.end.name x=(Self::LEFT - 14.0) y=(bottom + 4.0) dy="0.9em" { (x_name) }
             }

@@ -125,7 +125,10 @@ fn overview(of: &Compiled) -> Section {
         Tile {
             name: "run",
             value: step.map_or(String::new(), |step| duration(step.run_seconds)),
-            note: format!("{} epochs", of.recipe.train.epochs),
+            note: match of.recipe.train.epochs {
+                1.0 => "1 epoch".to_owned(),
+                epochs => format!("{epochs} epochs"),
+            },
         },
     ];
     let told = of.summary.facts().into_iter();
