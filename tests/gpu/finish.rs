@@ -201,7 +201,7 @@ fn said(blas: &Blas, question: &Question) -> Status {
     unsafe {
         (blas.cublasLtMatmulDescCreate)(&mut operation, CUBLAS_COMPUTE_32F, CUDA_R_32F);
         (blas.cublasLtMatmulPreferenceCreate)(&mut preference);
-        let mut set = |which, value: *const c_void, bytes| {
+        let set = |which, value: *const c_void, bytes| {
             let set = blas.cublasLtMatmulDescSetAttribute;
             assert_eq!(set(operation, which, value, bytes), 0);
         };

@@ -97,15 +97,17 @@ impl Epilogue {
         all.live()
     }
 
-    /// Which store puts the product into memory as an element and in an order, where nothing lies that is still read.
+    /// Which store puts the product into memory as an element and in an order, where nothing else lies that is still read.
     pub fn store(&self, element: Element, order: &Access, factors: [Argument; 2]) -> Option<usize> {
-        let read = |argument| {
-            let mut ports = self.reads.iter().filter_map(Read::port);
-            factors.contains(&argument) || ports.any(|port| port.argument == argument)
-        };
+        let others = self.reads.iter().enumerate();
+        let others = others.filter(|(operand, _)| Some(*operand) != self.product);
+        let others: Vec<Argument> = others
+            .filter_map(|(_, read)| Some(read.port()?.argument))
+            .chain(factors)
+            .collect();
         self.stores.iter().position(|(value, port)| {
             let alike = port.element == element && port.access == *order;
-            Some(*value) == self.product && alike && !read(port.argument)
+            Some(*value) == self.product && alike && !others.contains(&port.argument)
         })
     }
 
