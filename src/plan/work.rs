@@ -128,12 +128,14 @@ fn product(dims: &[usize]) -> u64 {
     dims.iter().map(|&dim| dim as u64).product()
 }
 
-/// Elements that an access touches: an axis it does not move along counts once.
-fn distinct(access: &Access, nest: &[usize]) -> u64 {
-    let moved = access.strides.iter().zip(nest);
-    moved
-        .map(|(&stride, &dim)| if stride == 0 { 1 } else { dim as u64 })
-        .product()
+impl Access {
+    /// Elements that a walk over a nest touches: an axis it does not move along counts once.
+    pub fn distinct(&self, nest: &[usize]) -> u64 {
+        let moved = self.strides.iter().zip(nest);
+        moved
+            .map(|(&stride, &dim)| if stride == 0 { 1 } else { dim as u64 })
+            .product()
+    }
 }
 
 fn points(rows: &Rows) -> u64 {
@@ -154,7 +156,7 @@ impl Plan {
         let of = &self.buffers[*buffer];
         match of.place {
             Place::Aside => 0,
-            _ => of.element.bytes() as u64 * distinct(access, nest),
+            _ => of.element.bytes() as u64 * access.distinct(nest),
         }
     }
 

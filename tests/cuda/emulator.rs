@@ -299,21 +299,35 @@ fn multiply(product: &Product, address: &dyn Fn(&Argument) -> *mut u8) {
         };
         factor.offset + index * factor.batch_stride + place
     };
-    let read = |factor: &Factor, at: usize| {
-        let from = address(&factor.memory);
+    let number = |memory: &Argument, element: Element, at: usize| {
+        let from = address(memory);
         // SAFETY: the program keeps factors inside what they lie in.
         unsafe {
-            match factor.element {
+            match element {
                 Element::F32 => *from.cast::<f32>().add(at),
                 Element::Bf16 => (*from.cast::<bf16>().add(at)).to_f32(),
             }
         }
     };
+    let read = |factor: &Factor, at: usize| number(&factor.memory, factor.element, at);
     let Product {
-        m, n, k, a, b, c, ..
+        m,
+        n,
+        k,
+        count,
+        a,
+        b,
+        c,
+        added,
+        bias,
     } = product;
-    assert_eq!(c.element, Element::F32);
-    for index in 0..product.count {
+    if let Some(bias) = bias {
+        assert!(c.element == Element::F32 && !c.transposed && added.is_none());
+        assert!(bias.offset.is_multiple_of(4));
+    }
+    assert!(c.element == Element::F32 || a.element == Element::Bf16);
+    assert!(added.is_none_or(|added| added.element == c.element));
+    for index in 0..*count {
         for row in 0..*m {
             for column in 0..*n {
                 let term = |i| {
@@ -321,10 +335,17 @@ fn multiply(product: &Product, address: &dyn Fn(&Argument) -> *mut u8) {
                         * f64::from(read(b, at(b, index, i, column)))
                 };
                 let sum: f64 = (0..*k).map(term).sum();
-                let to = at(c, index, row, column);
-                let before = if product.accumulate { read(c, to) } else { 0.0 };
+                let added = added.map(|of| read(&of, at(&of, index, row, column)));
+                let bias = bias.map(|of| number(&of.memory, Element::F32, of.offset + column));
+                let sum = sum as f32 + added.unwrap_or(0.0) + bias.unwrap_or(0.0);
+                let (to, at) = (address(&c.memory), at(c, index, row, column));
                 // SAFETY: as above.
-                unsafe { *address(&c.memory).cast::<f32>().add(to) = before + sum as f32 };
+                unsafe {
+                    match c.element {
+                        Element::F32 => *to.cast::<f32>().add(at) = sum,
+                        Element::Bf16 => *to.cast::<bf16>().add(at) = bf16::from_f32(sum),
+                    }
+                }
             }
         }
     }

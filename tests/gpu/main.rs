@@ -4,6 +4,7 @@
 mod desk;
 mod emulated;
 mod emulator;
+mod finish;
 mod products;
 mod signatures;
 mod training;

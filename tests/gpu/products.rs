@@ -74,7 +74,7 @@ fn plan(turned: [bool; 3], batch: bool, accumulate: bool) -> Plan {
 }
 
 /// What the product holds behind two runs, each on numbers of its own.
-fn computed(step: &mut dyn Step, plan: &Plan) -> Vec<Vec<f32>> {
+pub fn computed(step: &mut dyn Step, plan: &Plan) -> Vec<Vec<f32>> {
     let run = |run: u64| {
         for (name, buffer) in &plan.feeds {
             let key = Key::new(run).with(name);

@@ -162,8 +162,7 @@ fn doctor_tells_what_was_found() {
     tells(
         &desk.without_cuda().good(&["doctor"]).out,
         &[
-            "driver libcuda.so.1 was not found nvrtc",
-            "looked in any place, for MIMC_CUDA_PATH names none",
+            "driver libcuda.so.1 was not found looked in any place, for MIMC_CUDA_PATH names none",
             "cuda no: libcuda.so.1 was not found",
         ],
     );

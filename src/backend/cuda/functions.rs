@@ -196,9 +196,15 @@ pub mod constants {
     pub const CUBLAS_OP_T: c_uint = 1;
     pub const CUBLASLT_MATMUL_DESC_TRANSA: c_uint = 3;
     pub const CUBLASLT_MATMUL_DESC_TRANSB: c_uint = 4;
+    pub const CUBLASLT_MATMUL_DESC_EPILOGUE: c_uint = 7;
+    pub const CUBLASLT_MATMUL_DESC_BIAS_POINTER: c_uint = 8;
+    pub const CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE: c_uint = 26;
+    pub const CUBLASLT_EPILOGUE_BIAS: c_uint = 4;
     pub const CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT: c_uint = 5;
     pub const CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET: c_uint = 6;
     pub const CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: c_uint = 1;
+    pub const CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: c_uint = 3;
+    pub const CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE: c_uint = 2;
     pub const CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES: c_uint = 5;
     pub const CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES: c_uint = 6;
     pub const CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES: c_uint = 7;

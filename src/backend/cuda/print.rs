@@ -85,18 +85,25 @@ fn call(product: &Product) -> String {
         a,
         b,
         c,
-        accumulate,
+        added,
+        bias,
     } = product;
     let times = match count {
         1 => String::new(),
         count => format!("{count} times "),
     };
-    let sign = if *accumulate { "+=" } else { "=" };
+    let (sign, added) = match added {
+        Some(added) if added == c => ("+=", String::new()),
+        Some(added) => ("=", format!(" + {}", factor(added))),
+        None => ("=", String::new()),
+    };
+    let bias = bias.map(|bias| format!(" + {} by column", argument(&bias.memory)));
     format!(
-        "cublasLt {times}{m} x {n} x {k} ({} {sign} {} · {})",
+        "cublasLt {times}{m} x {n} x {k} ({} {sign} {} · {}{added}{})",
         factor(c),
         factor(a),
-        factor(b)
+        factor(b),
+        bias.unwrap_or_default()
     )
 }
 

@@ -4,7 +4,7 @@ use super::{
     functions::{Address, Algorithm, Blas, Handle, Heuristic, Status, constants::*},
     library::Opened,
     memory::{Memory, WORKSPACE},
-    program::{Factor, Product},
+    program::{Argument, Factor, Product},
     stream::Stream,
 };
 use crate::{plan::Element, train::step::StepError};
@@ -75,12 +75,12 @@ impl Drop for Owned {
 pub struct Ready {
     multiplier: Arc<Multiplier>,
     operation: Owned,
-    /// Of both factors and of the result, in the library's order.
-    layouts: [Owned; 3],
+    /// Of both factors in the library's order, of what is added, and of the result.
+    layouts: [Arc<Owned>; 4],
     algorithm: Algorithm,
-    addresses: [Address; 3],
+    addresses: [Address; 4],
     workspace: Address,
-    /// What it does with what the result holds: 0 or 1.
+    /// By what it multiplies what is added: 0 or 1.
     beta: f32,
 }
 
@@ -123,18 +123,27 @@ impl Ready {
             let set = functions.cublasLtMatmulDescSetAttribute;
             multiplier.set(set, operation.handle, side, turned)?;
         }
+        if let Some(bias) = &product.bias {
+            multiplier.add_bias(
+                &operation,
+                start(memory, bias.memory, bias.offset, Element::F32)?,
+            )?;
+        }
+        let result = Arc::new(multiplier.layout(product, c)?);
+        let added = match &product.added {
+            Some(added) if added != c.0 => Arc::new(multiplier.layout(product, (added, c.1))?),
+            _ => result.clone(),
+        };
         let layouts = [
-            multiplier.layout(product, first)?,
-            multiplier.layout(product, second)?,
-            multiplier.layout(product, c)?,
+            Arc::new(multiplier.layout(product, first)?),
+            Arc::new(multiplier.layout(product, second)?),
+            added,
+            result,
         ];
-        let addresses = [first.0, second.0, c.0].map(|factor| {
-            let start = memory.at(factor.memory)?;
-            Ok(start + (factor.offset * factor.element.bytes()) as Address)
-        });
-        let [x, y, z] = addresses;
-        let addresses = [x?, y?, z?];
-        let algorithm = multiplier.choose(&operation, &layouts, addresses)?;
+        let at = |of: &Factor| start(memory, of.memory, of.offset, of.element);
+        let added = product.added.as_ref().unwrap_or(c.0);
+        let addresses = [at(first.0)?, at(second.0)?, at(added)?, at(c.0)?];
+        let algorithm = multiplier.choose(&operation, &layouts, addresses, c.0.element)?;
         Ok(Ready {
             multiplier: multiplier.clone(),
             operation,
@@ -142,16 +151,16 @@ impl Ready {
             algorithm,
             addresses,
             workspace: memory.workspace(),
-            beta: if product.accumulate { 1.0 } else { 0.0 },
+            beta: if product.added.is_some() { 1.0 } else { 0.0 },
         })
     }
 
     /// Computes it on a stream. All products share one workspace, so they belong into one stream.
     pub fn launch(&self, stream: &Stream) -> Result<(), StepError> {
         let alpha = 1.0f32;
-        let [first, second, result] = &self.layouts;
+        let [first, second, added, result] = &self.layouts;
         let pointer = |address: Address| address as *const c_void;
-        let [x, y, z] = self.addresses.map(pointer);
+        let [x, y, c, d] = self.addresses.map(pointer);
         // SAFETY: what is described lies inside the memory of the program; the library reads both scalars before it returns.
         let status = unsafe {
             (self.multiplier.blas.functions.cublasLtMatmul)(
@@ -163,9 +172,9 @@ impl Ready {
                 y,
                 second.handle,
                 ptr::from_ref(&self.beta).cast(),
-                z,
-                result.handle,
-                z.cast_mut(),
+                c,
+                added.handle,
+                d.cast_mut(),
                 result.handle,
                 &self.algorithm,
                 self.workspace as *mut c_void,
@@ -175,6 +184,16 @@ impl Ready {
         };
         self.multiplier.check(status, "multiplied")
     }
+}
+
+/// The address of the first element.
+fn start(
+    memory: &Memory,
+    part: Argument,
+    offset: usize,
+    element: Element,
+) -> Result<Address, StepError> {
+    Ok(memory.at(part)? + (offset * element.bytes()) as Address)
 }
 
 impl Multiplier {
@@ -199,6 +218,17 @@ impl Multiplier {
         // SAFETY: it reads as many bytes as the value has.
         let status = unsafe { set(of, which, ptr::from_ref(&value).cast(), size_of::<T>()) };
         self.check(status, "described a product")
+    }
+
+    /// Has one number added to each column; to the library, that of a transposed result, to each row.
+    fn add_bias(&self, operation: &Owned, bias: Address) -> Result<(), StepError> {
+        let set = self.blas.functions.cublasLtMatmulDescSetAttribute;
+        let epilogue = CUBLASLT_MATMUL_DESC_EPILOGUE;
+        self.set(set, operation.handle, epilogue, CUBLASLT_EPILOGUE_BIAS)?;
+        let element = CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE;
+        self.set(set, operation.handle, element, CUDA_R_32F)?;
+        let pointer = CUBLASLT_MATMUL_DESC_BIAS_POINTER;
+        self.set(set, operation.handle, pointer, bias)
     }
 
     /// A matrix of so many rows and columns as the library sees it.
@@ -241,8 +271,9 @@ impl Multiplier {
     fn choose(
         &self,
         operation: &Owned,
-        layouts: &[Owned; 3],
-        addresses: [Address; 3],
+        layouts: &[Arc<Owned>; 4],
+        addresses: [Address; 4],
+        result: Element,
     ) -> Result<Algorithm, StepError> {
         let functions = &self.blas.functions;
         let preference = self.own(functions.cublasLtMatmulPreferenceDestroy, |to| {
@@ -252,16 +283,22 @@ impl Multiplier {
         let set = functions.cublasLtMatmulPreferenceSetAttribute;
         let workspace = CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
         self.set(set, preference.handle, workspace, WORKSPACE as u64)?;
-        let [first, second, result] = addresses;
-        for (side, address) in [
-            (CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, first),
-            (CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, second),
-            (CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, result),
-            (CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, result),
-        ] {
+        // Parts of sums that are computed side by side would be added up as they are written: rounded again and again.
+        if result == Element::Bf16 {
+            let scheme = CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK;
+            let in_f32 = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+            self.set(set, preference.handle, scheme, in_f32)?;
+        }
+        let sides = [
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ];
+        for (side, address) in sides.into_iter().zip(addresses) {
             self.set(set, preference.handle, side, alignment(address))?;
         }
-        let [first, second, result] = layouts;
+        let [first, second, added, result] = layouts;
         let (mut best, mut found) = (Heuristic::default(), 0);
         // SAFETY: every handle is owned here; it writes one result and how many there are.
         let status = unsafe {
@@ -270,7 +307,7 @@ impl Multiplier {
                 operation.handle,
                 first.handle,
                 second.handle,
-                result.handle,
+                added.handle,
                 result.handle,
                 preference.handle,
                 1,

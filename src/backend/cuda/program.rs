@@ -119,7 +119,8 @@ pub enum Table {
     Addresses(Vec<BufferId>),
 }
 
-/// `c (+)= a·b` by cublasLt, repeated over one batch axis.
+/// `c = a·b + added + bias` by cublasLt, repeated over one batch axis. All is added in f32; where `c` is of bf16, the result is
+/// rounded once, behind that.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
     pub m: usize,
@@ -129,8 +130,18 @@ pub struct Product {
     pub a: Factor,
     pub b: Factor,
     pub c: Factor,
-    /// Add to what `c` holds.
-    pub accumulate: bool,
+    /// Of the element and the order of `c`; `c` itself, where its sums go on.
+    pub added: Option<Factor>,
+    /// One number for each column, where `c` is of f32 and not transposed.
+    pub bias: Option<Bias>,
+}
+
+/// As many numbers of f32 as a result has columns, side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bias {
+    pub memory: Argument,
+    /// First element, in elements.
+    pub offset: usize,
 }
 
 /// A matrix in memory: contiguous along rows, or, `transposed`, along columns.

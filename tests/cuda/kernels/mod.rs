@@ -1,6 +1,7 @@
 //! Each kind of kernel beside the CPU's, on odd shapes and strides, in both elements.
 
 mod attention;
+mod finish;
 mod fold;
 mod images;
 mod optimizer;

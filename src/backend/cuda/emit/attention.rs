@@ -217,7 +217,7 @@ impl Heads {
 
     /// The entry point up to its body: its own parameters, then biases and draws. For so many threads, and so many blocks
     /// together on a multiprocessor.
-    pub fn head(&self, own: &[&str], [threads, together]: [usize; 2]) -> String {
+    pub fn head(&self, own: &[impl ToString], [threads, together]: [usize; 2]) -> String {
         let mut parameters: Vec<String> = own.iter().map(|p| p.to_string()).collect();
         parameters
             .extend((0..self.biases).map(|at| format!("const Bias{at}* __restrict__ bias{at}")));

@@ -142,15 +142,11 @@ impl Emission<'_> {
         let blocks = forward.queries.div_ceil(ROWS);
         let widest = forward.width.max(forward.value_width);
         let mut heads = self.heads_of(backward, &division(widest), Some((tasks, totals.is_some())));
-        heads.tensor(self, "Q_gradient", &backward.q_gradient);
-        let mut parameters = PARAMETERS.to_vec();
-        parameters.push("Q_gradient* __restrict__ q_gradient");
-        if totals.is_some() {
-            parameters.push("float* __restrict__ totals");
-        }
-        let total = total(totals);
+        let taken = self.taken(&mut heads, backward, &["Q"], totals);
         let call = format!(
-            "differentiate_queries({UNIT}, q_gradient + Q_gradient_at(unit), {total}, turn == from, block);"
+            "differentiate_queries({UNIT}, {}, {}, turn == from, block);",
+            taken.places,
+            total(totals)
         );
         let text = [
             &heads.text,
@@ -159,13 +155,10 @@ impl Emission<'_> {
             "\n",
             include_str!("../kernels/attention_queries.cu"),
             "\n",
-            &heads.head(&parameters, [THREADS, 1]),
+            &heads.head(&taken.parameters, [THREADS, 1]),
             &tasks.body(&heads, blocks, ["", &call, ""]),
         ]
         .concat();
-        let mut own = self.own(backward);
-        own.push(Argument::Buffer(backward.q_gradient.0));
-        own.extend(totals);
         let draft = Draft {
             stem: "attention_queries",
             note: format!("gradients of queries and scores, {}", shape(backward)),
@@ -175,7 +168,7 @@ impl Emission<'_> {
             block: THREADS as u32,
             shared: shared(backward, 0),
         };
-        let arguments = heads.arguments(forward, &own);
+        let arguments = heads.arguments(forward, &taken.arguments);
         self.launch(draft, arguments, work);
     }
 
@@ -185,22 +178,17 @@ impl Emission<'_> {
         let blocks = forward.keys.div_ceil(ROWS);
         let widest = forward.width.max(forward.value_width);
         let mut heads = self.heads_of(backward, &division(widest), None);
-        heads.tensor(self, "K_gradient", &backward.k_gradient);
-        heads.tensor(self, "V_gradient", &backward.v_gradient);
-        let mut parameters = PARAMETERS.to_vec();
-        parameters.push("K_gradient* __restrict__ k_gradient");
-        parameters.push("V_gradient* __restrict__ v_gradient");
+        let taken = self.taken(&mut heads, backward, &["K", "V"], None);
         let text = format!(
             "{}\n{}\n{}\n{}{{\n    const unsigned unit = blockIdx.x / {blocks}, block = blockIdx.x % {blocks};\n{}    \
-             differentiate_keys({UNIT},\n        k_gradient + K_gradient_at(unit), v_gradient + V_gradient_at(unit), block);\n}}\n",
+             differentiate_keys({UNIT},\n        {}, block);\n}}\n",
             heads.text,
             include_str!("../kernels/attention_score.cu"),
             include_str!("../kernels/attention_keys.cu"),
-            heads.head(&parameters, [THREADS, 1]),
+            heads.head(&taken.parameters, [THREADS, 1]),
             heads.unit(),
+            taken.places,
         );
-        let mut own = self.own(backward);
-        own.extend([backward.k_gradient.0, backward.v_gradient.0].map(Argument::Buffer));
         let draft = Draft {
             stem: "attention_keys",
             note: format!("gradients of keys and values, {}", shape(backward)),
@@ -210,7 +198,7 @@ impl Emission<'_> {
             block: THREADS as u32,
             shared: shared(backward, TILE),
         };
-        let arguments = heads.arguments(forward, &own);
+        let arguments = heads.arguments(forward, &taken.arguments);
         self.launch(draft, arguments, work);
     }
 
@@ -263,7 +251,14 @@ impl Emission<'_> {
         }
     }
 
-    pub fn own(&self, backward: &AttentionBackward) -> Vec<Argument> {
+    /// What a kernel takes that computes the gradients of these of queries, keys and values: `Q`, `K`, `V`.
+    pub fn taken(
+        &self,
+        heads: &mut Heads,
+        backward: &AttentionBackward,
+        of: &[&str],
+        totals: Option<Argument>,
+    ) -> Taken {
         let forward = &backward.forward;
         let buffers = [
             forward.q.0,
@@ -273,12 +268,44 @@ impl Emission<'_> {
             forward.log_sum.0,
             backward.out_gradient.0,
         ];
-        buffers.map(Argument::Buffer).to_vec()
+        let mut arguments = buffers.map(Argument::Buffer).to_vec();
+        let mut parameters = PARAMETERS.map(String::from).to_vec();
+        let mut places = Vec::new();
+        let gradients = [
+            ("Q", &backward.q_gradient),
+            ("K", &backward.k_gradient),
+            ("V", &backward.v_gradient),
+        ];
+        for (name, gradient) in gradients.into_iter().filter(|(name, _)| of.contains(name)) {
+            let kind = format!("{name}_gradient");
+            let pointer = kind.to_lowercase();
+            heads.tensor(self, &kind, gradient);
+            arguments.push(Argument::Buffer(gradient.0));
+            parameters.push(format!("{kind}* __restrict__ {pointer}"));
+            places.push(format!("{pointer} + {kind}_at(unit)"));
+        }
+        if let Some(totals) = totals {
+            arguments.push(totals);
+            parameters.push("float* __restrict__ totals".into());
+        }
+        Taken {
+            parameters,
+            arguments,
+            places: places.join(", "),
+        }
     }
 }
 
-/// What both kernels read of a unit, as parameters and as arguments.
-pub const PARAMETERS: [&str; 6] = [
+/// What a kernel takes of its own, beside biases and draws.
+pub struct Taken {
+    pub parameters: Vec<String>,
+    pub arguments: Vec<Argument>,
+    /// Where the gradients of a unit go, for a call.
+    pub places: String,
+}
+
+/// What all kernels read of a unit, as parameters and for a call.
+const PARAMETERS: [&str; 6] = [
     "const Q* __restrict__ q",
     "const K* __restrict__ k",
     "const V* __restrict__ v",

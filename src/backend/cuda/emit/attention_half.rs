@@ -3,7 +3,7 @@
 use super::{
     Argument, Emission,
     attention::{Form, Heads},
-    attention_backward::{PARAMETERS, Tasks, UNIT, shape, total},
+    attention_backward::{Tasks, UNIT, shape, total},
     source::{Draft, Part},
 };
 use crate::plan::{
@@ -101,36 +101,10 @@ impl Emission<'_> {
         );
         let mut heads = self.heads_of(backward, &constants, Some((tasks, totals.is_some())));
         heads.parts.extend([Part::Vector, Part::Matrix]);
-        let mut parameters = PARAMETERS.to_vec();
-        let mut own = self.own(backward);
-        for (name, parameter, gradient) in [
-            (
-                "Q_gradient",
-                "Q_gradient* __restrict__ q_gradient",
-                &backward.q_gradient,
-            ),
-            (
-                "K_gradient",
-                "K_gradient* __restrict__ k_gradient",
-                &backward.k_gradient,
-            ),
-            (
-                "V_gradient",
-                "V_gradient* __restrict__ v_gradient",
-                &backward.v_gradient,
-            ),
-        ] {
-            heads.tensor(self, name, gradient);
-            parameters.push(parameter);
-            own.push(Argument::Buffer(gradient.0));
-        }
-        if totals.is_some() {
-            parameters.push("float* __restrict__ totals");
-        }
-        own.extend(totals);
+        let taken = self.taken(&mut heads, backward, &["Q", "K", "V"], totals);
         let call = format!(
-            "differentiate({UNIT}, q_gradient + Q_gradient_at(unit), k_gradient + K_gradient_at(unit), \
-             v_gradient + V_gradient_at(unit), sums, {}, turn == from);",
+            "differentiate({UNIT}, {}, sums, {}, turn == from);",
+            taken.places,
             total(totals)
         );
         let put = format!("put(sums, {});\n", total(totals));
@@ -141,7 +115,7 @@ impl Emission<'_> {
             "\n",
             include_str!("../kernels/attention_backward_half.cu"),
             "\n",
-            &heads.head(&parameters, [threads, 1]),
+            &heads.head(&taken.parameters, [threads, 1]),
             &tasks.body(&heads, 1, ["Totals sums = {};\n", &call, &put]),
         ]
         .concat();
@@ -154,7 +128,7 @@ impl Emission<'_> {
             block: threads as u32,
             shared: division.shared(forward) as u32,
         };
-        let arguments = heads.arguments(forward, &own);
+        let arguments = heads.arguments(forward, &taken.arguments);
         self.launch(draft, arguments, work);
     }
 

@@ -3,6 +3,7 @@
 use super::{
     Argument, Emission,
     body::{Port, Read},
+    finish::Finish,
     nest::{Nest, coordinates, place},
     product::product,
     source::{Draft, Part, c_type},
@@ -21,8 +22,14 @@ impl Emission<'_> {
             alone.work(self.plan)
         });
         let [a, b] = self.factors(gemm);
-        if self.product_at_once(gemm, [&a, &b], work) {
+        let finish = self.library_finishes(gemm, [&a, &b]);
+        // Where the library does all of it, a kernel of ours has nothing to save.
+        let whole = finish.as_ref().is_some_and(Finish::is_whole);
+        if !whole && self.product_at_once(gemm, [&a, &b], work) {
             return;
+        }
+        if let Some(finish) = finish {
+            return self.multiply_and_finish(finish, [&a, &b], work);
         }
         if self.lies_aside(gemm.c.0) {
             let product = self.scratch(gemm.m * gemm.n * Element::F32.bytes());

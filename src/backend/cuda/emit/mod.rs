@@ -10,6 +10,7 @@ mod attention_half;
 mod body;
 mod cast;
 mod contraction;
+mod finish;
 mod fold;
 mod nest;
 pub mod normalize;

@@ -41,11 +41,13 @@ pub fn product(gemm: &Gemm, ports: [&Port; 3]) -> Option<Product> {
         a,
         b,
         c,
-        accumulate: gemm.accumulate,
+        added: gemm.accumulate.then_some(c),
+        bias: None,
     })
 }
 
-fn factor(
+/// A matrix of so many rows and columns, as the library takes one: its steps are those from row to row and from column to column.
+pub fn factor(
     port: &Port,
     [row, column]: [usize; 2],
     [rows, columns]: [usize; 2],

@@ -14,9 +14,6 @@ __device__ __forceinline__ void attend(
     fetch<WIDTH, ACROSS>(keys, k, 0, TILE, KEYS, K_ROW);
     fetch<VALUE_WIDTH, ACROSS_V>(values, v, 0, TILE, KEYS, V_ROW);
     arrive();
-    unsigned queries[ACROSS / 16][4];
-    #pragma unroll
-    for (unsigned i = 0; i < ACROSS / 16; i++) left(queries[i], all + warp * 16 * STRIDE + i * 16, STRIDE);
     float maximum[2] = {Max::start(), Max::start()}, sum[2] = {};
     float result[ACROSS_V / 16][2][4] = {};
 
@@ -29,11 +26,17 @@ __device__ __forceinline__ void attend(
         }
         float score[TILE / 16][2][4] = {};
         float highest[2] = {maximum[0], maximum[1]};
+        // Of the queries, registers hold what is multiplied: all of them for a whole tile would be too many.
+        #pragma unroll
+        for (unsigned i = 0; i < ACROSS / 16; i++) {
+            unsigned queries[4];
+            left(queries, all + warp * 16 * STRIDE + i * 16, STRIDE);
+            #pragma unroll
+            for (unsigned j = 0; j < TILE / 16; j++)
+                times_columns(score[j], queries, keys + j * 16 * STRIDE + i * 16, STRIDE);
+        }
         #pragma unroll
         for (unsigned j = 0; j < TILE / 16; j++) {
-            #pragma unroll
-            for (unsigned i = 0; i < ACROSS / 16; i++)
-                times_columns(score[j], queries[i], keys + j * 16 * STRIDE + i * 16, STRIDE);
             #pragma unroll
             for (unsigned i = 0; i < 8; i++) {
                 const unsigned query = first + row_of(i % 4), key = tile + j * 16 + column_of(i / 4, i % 4);
