@@ -76,7 +76,7 @@ pub struct Ready {
     multiplier: Arc<Multiplier>,
     operation: Owned,
     /// Of both factors in the library's order, of what is added, and of the result.
-    layouts: [Arc<Owned>; 4],
+    layouts: [Owned; 4],
     algorithm: Algorithm,
     addresses: [Address; 4],
     workspace: Address,
@@ -129,19 +129,15 @@ impl Ready {
                 start(memory, bias.memory, bias.offset, Element::F32)?,
             )?;
         }
-        let result = Arc::new(multiplier.layout(product, c)?);
-        let added = match &product.added {
-            Some(added) if added != c.0 => Arc::new(multiplier.layout(product, (added, c.1))?),
-            _ => result.clone(),
-        };
+        // What nothing is added to is described as if it were added to itself: the library wants a matrix there.
+        let added = product.added.as_ref().unwrap_or(c.0);
         let layouts = [
-            Arc::new(multiplier.layout(product, first)?),
-            Arc::new(multiplier.layout(product, second)?),
-            added,
-            result,
+            multiplier.layout(product, first)?,
+            multiplier.layout(product, second)?,
+            multiplier.layout(product, (added, c.1))?,
+            multiplier.layout(product, c)?,
         ];
         let at = |of: &Factor| start(memory, of.memory, of.offset, of.element);
-        let added = product.added.as_ref().unwrap_or(c.0);
         let addresses = [at(first.0)?, at(second.0)?, at(added)?, at(c.0)?];
         let algorithm = multiplier.choose(&operation, &layouts, addresses, c.0.element)?;
         Ok(Ready {
@@ -271,7 +267,7 @@ impl Multiplier {
     fn choose(
         &self,
         operation: &Owned,
-        layouts: &[Arc<Owned>; 4],
+        layouts: &[Owned; 4],
         addresses: [Address; 4],
         result: Element,
     ) -> Result<Algorithm, StepError> {
