@@ -168,6 +168,7 @@ mod tests {
         );
         assert_eq!(text, expected);
     }
+
     #[test]
     fn long_names_keep_their_ends() {
         assert_eq!(shortened("abcdefgh", 8), "abcdefgh");
@@ -182,7 +183,7 @@ mod tests {
         let lines = ["write", "`mimc run mine --resume`", "or `x`, then", "`y z`"];
         assert_eq!(broken(text, 12), lines);
         assert_eq!(
-            broken(r#"sum(x, "b c -> b")"#, 8),
+            broken(r#"sum(x, "b c -> b")"#, 10),
             ["sum(x,", r#""b c -> b")"#]
         );
         assert_eq!(
