@@ -152,7 +152,7 @@ passed over  1 .txt
         "data.mean  [0.400, 0.000, 0.120]\ndata.std   [0.490, 0.000, 0.098]\n",
         "of 5 images, their central squares at 32 px\n",
         "cannot be read: 2\n  e.gif: the file is empty\n  f.tif: the file is empty\n",
-        "too many pixels: 1\n  bomb.gif: it measures 65535 × 65535,",
+        "too many pixels: 1\n  bomb.gif:\n    it measures 65535 × 65535,",
         "smaller than 32 px, to be enlarged: 1\n  c.webp: 16 × 100\n",
         "the same bytes as another: 1\n  a.png = again.png\n",
     ] {

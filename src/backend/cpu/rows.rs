@@ -154,16 +154,9 @@ impl Aside {
 
 fn run_tiles(frame: &mut Frame, nest: &Nest, part: &Window, tiles: Range<usize>) {
     let axes = 0..nest.dims.len();
-    let (mut window, mut coming) = (part.clone(), part.clone());
-    nest.place(axes.clone(), part, tiles.start, &mut window);
-    for tile in tiles.clone() {
-        let more = tile + 1 < tiles.end;
-        if more {
-            nest.place(axes.clone(), part, tile + 1, &mut coming);
-        }
-        frame.run(&window, more.then_some(&coming));
-        std::mem::swap(&mut window, &mut coming);
-    }
+    nest.walk(axes, part, part, tiles, |window, coming| {
+        frame.run(window, coming);
+    });
 }
 
 /// Whether rows cannot be cut: the code reduces over them, or a store keeps one number of each.

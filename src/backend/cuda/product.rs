@@ -75,13 +75,25 @@ impl Drop for Owned {
 pub struct Ready {
     multiplier: Arc<Multiplier>,
     operation: Owned,
-    /// Of both factors in the library's order, of what is added, and of the result.
-    layouts: [Owned; 4],
+    /// In the library's order.
+    factors: [Owned; 2],
+    /// Of what is added beside the result; else that is the result itself, as the library asks.
+    added: Option<Owned>,
+    result: Owned,
     algorithm: Algorithm,
     addresses: [Address; 4],
     workspace: Address,
     /// By what it multiplies what is added: 0 or 1.
     beta: f32,
+}
+
+/// Of both factors, of what is added, and of the result.
+fn layouts<'a>(
+    [first, second]: &'a [Owned; 2],
+    added: &'a Option<Owned>,
+    result: &'a Owned,
+) -> [&'a Owned; 4] {
+    [first, second, added.as_ref().unwrap_or(result), result]
 }
 
 // SAFETY: descriptors are not changed once they are made.
@@ -129,21 +141,25 @@ impl Ready {
                 start(memory, bias.memory, bias.offset, Element::F32)?,
             )?;
         }
-        // What nothing is added to is described as if it were added to itself: the library wants a matrix there.
-        let added = product.added.as_ref().unwrap_or(c.0);
-        let layouts = [
+        let factors = [
             multiplier.layout(product, first)?,
             multiplier.layout(product, second)?,
-            multiplier.layout(product, (added, c.1))?,
-            multiplier.layout(product, c)?,
         ];
+        let result = multiplier.layout(product, c)?;
+        let beside = product.added.as_ref().filter(|added| *added != c.0);
+        let beside = beside.map(|added| multiplier.layout(product, (added, c.1)));
+        let beside = beside.transpose()?;
         let at = |of: &Factor| start(memory, of.memory, of.offset, of.element);
+        let added = product.added.as_ref().unwrap_or(c.0);
         let addresses = [at(first.0)?, at(second.0)?, at(added)?, at(c.0)?];
-        let algorithm = multiplier.choose(&operation, &layouts, addresses, c.0.element)?;
+        let layouts = layouts(&factors, &beside, &result);
+        let algorithm = multiplier.choose(&operation, layouts, addresses, c.0.element)?;
         Ok(Ready {
             multiplier: multiplier.clone(),
             operation,
-            layouts,
+            factors,
+            added: beside,
+            result,
             algorithm,
             addresses,
             workspace: memory.workspace(),
@@ -154,7 +170,7 @@ impl Ready {
     /// Computes it on a stream. All products share one workspace, so they belong into one stream.
     pub fn launch(&self, stream: &Stream) -> Result<(), StepError> {
         let alpha = 1.0f32;
-        let [first, second, added, result] = &self.layouts;
+        let [first, second, added, result] = layouts(&self.factors, &self.added, &self.result);
         let pointer = |address: Address| address as *const c_void;
         let [x, y, c, d] = self.addresses.map(pointer);
         // SAFETY: what is described lies inside the memory of the program; the library reads both scalars before it returns.
@@ -267,7 +283,7 @@ impl Multiplier {
     fn choose(
         &self,
         operation: &Owned,
-        layouts: &[Owned; 4],
+        layouts: [&Owned; 4],
         addresses: [Address; 4],
         result: Element,
     ) -> Result<Algorithm, StepError> {

@@ -31,9 +31,8 @@ impl CompiledFold {
         tasks(self.kept_tiles, self.pairs_per_task(), |range| {
             self.with_buffers(memory, launch, |frame, sums, partial| {
                 for tile in range {
-                    let mut window = self.window(tile);
-                    self.fold(frame, &mut window, 0, sums, partial);
                     let window = self.window(tile);
+                    self.fold(frame, &window, 0, sums, partial);
                     for (k, sums) in sums.chunks_mut(block).enumerate() {
                         self.finish(memory, &window, k, sums, partial);
                     }
@@ -51,10 +50,10 @@ impl CompiledFold {
             tasks(self.kept_tiles * chunks, self.pairs_per_task(), |range| {
                 self.with_buffers(memory, launch, |frame, _, partial| {
                     for task in range {
-                        let mut window = self.window(task / chunks);
+                        let window = self.window(task / chunks);
                         // SAFETY: every task has a block of its own.
                         let sums = unsafe { partials.block(task * len, len) };
-                        self.fold(frame, &mut window, task % chunks, sums, partial);
+                        self.fold(frame, &window, task % chunks, sums, partial);
                     }
                 });
             });
@@ -111,7 +110,7 @@ impl CompiledFold {
     fn fold(
         &self,
         frame: &mut Frame,
-        window: &mut Window,
+        window: &Window,
         chunk: usize,
         sums: &mut [f64],
         partial: &mut [f32],
@@ -123,21 +122,14 @@ impl CompiledFold {
         let whole = nest.whole();
         let first = chunk * self.chunk;
         let tiles = first..self.reduced_tiles.min(first + self.chunk);
-        let mut coming = window.clone();
-        nest.place(self.reduced.clone(), &whole, first, window);
-        for tile in tiles.clone() {
-            let more = tile + 1 < tiles.end;
-            if more {
-                nest.place(self.reduced.clone(), &whole, tile + 1, &mut coming);
-            }
-            frame.run(window, more.then_some(&coming));
-            std::mem::swap(window, &mut coming);
+        nest.walk(self.reduced.clone(), &whole, window, tiles, |tile, next| {
+            frame.run(tile, next);
             for (k, result) in self.results.iter().enumerate() {
                 self.reduce(frame, k, partial);
                 let sums = &mut sums[k * self.block()..][..self.block()];
                 across::merge(self.program.arch, result.reduction, sums, partial);
             }
-        }
+        });
     }
 
     /// Reduces the tile that ran last to a block.

@@ -114,6 +114,30 @@ impl Nest {
         }
     }
 
+    /// Calls `work` with some boxes of a part of the nest, counted as in [`Nest::place`], and each time with the next one, if there is
+    /// one. Along the other axes they are as `other`.
+    pub fn walk(
+        &self,
+        axes: Range<usize>,
+        part: &Window,
+        other: &Window,
+        boxes: Range<usize>,
+        mut work: impl FnMut(&Window, Option<&Window>),
+    ) {
+        let (mut window, mut coming) = (other.clone(), other.clone());
+        if !boxes.is_empty() {
+            self.place(axes.clone(), part, boxes.start, &mut window);
+        }
+        for next in boxes.start + 1..boxes.end {
+            self.place(axes.clone(), part, next, &mut coming);
+            work(&window, Some(&coming));
+            std::mem::swap(&mut window, &mut coming);
+        }
+        if !boxes.is_empty() {
+            work(&window, None);
+        }
+    }
+
     /// Strides that lay the given axes of a full box out densely, and broadcast the others.
     pub fn dense(&self, axes: Range<usize>) -> Vec<usize> {
         let mut strides = vec![0; self.dims.len()];
