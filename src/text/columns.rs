@@ -183,7 +183,7 @@ mod tests {
         let lines = ["write", "`mimc run mine --resume`", "or `x`, then", "`y z`"];
         assert_eq!(broken(text, 12), lines);
         assert_eq!(
-            broken(r#"sum(x, "b c -> b")"#, 10),
+            broken(r#"sum(x, "b c -> b")"#, 11),
             ["sum(x,", r#""b c -> b")"#]
         );
         assert_eq!(

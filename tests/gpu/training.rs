@@ -107,7 +107,7 @@ fn a_run_begun_on_a_gpu_keeps_its_precision_elsewhere() {
         let line = recipe.lines().find(|line| line.contains("precision:"));
         line.map(|line| line.trim().to_owned()).expect("every key")
     };
-    let told = "precision bf16: that is what `train.precision: auto` is on cuda\n";
+    let told = "precision bf16: that is what `train.precision: auto` is on cuda";
     run("cuda", &["--steps", "2"]).says(0, &[told]);
     assert_eq!(precision(), "precision: bf16");
     let said = run("cpu", &["--steps", "4", "--resume"]);

@@ -23,7 +23,7 @@ fn auto_takes_the_gpu_and_without_one_the_bits_of_the_cpu() {
     let said = desk.good(&["bench", "tiny.yaml", "--batch", "2", "--steps", "1"]);
     said.says(
         0,
-        &["backend cuda: here is an Emulated GPU, compute capability 9.0, 8.00 GiB\n"],
+        &["backend cuda: here is an Emulated GPU, compute capability 9.0, 8.00 GiB"],
     );
     assert!(said.out.contains("batch 2, cuda,"), "{}", said.out);
 
@@ -31,7 +31,7 @@ fn auto_takes_the_gpu_and_without_one_the_bits_of_the_cpu() {
     let auto = desk.good(&["run", "tiny.yaml", "--steps", "2", "--output", "auto"]);
     auto.says(
         0,
-        &["backend cpu: no GPU can be used here: libcuda.so.1 was not found\n"],
+        &["backend cpu: no GPU can be used here: libcuda.so.1 was not found"],
     );
     let given = [
         "run",
