@@ -1,7 +1,5 @@
 //! From a kernel's instructions to the operations that tiles run: subtraction and multiply-add found again, dead values dropped.
 
-mod products;
-
 use crate::ir::program::{Instr, RowOp, ValueId};
 
 /// What a tile can compute in one sweep.
@@ -67,8 +65,7 @@ pub struct Code {
 impl Code {
     /// `row`: elements in a row of the kernel.
     pub fn new(operands: &[Span], row: usize, code: &[Instr], results: &[ValueId]) -> Code {
-        let simple = products::simplified(operands, code, results);
-        let mut draft = Code::translate(operands, row, &simple.code, &simple.results);
+        let mut draft = Code::translate(operands, row, code, results);
         let mut uses = draft.uses();
         for v in 0..draft.values.len() {
             draft.fuse(v, &mut uses);
@@ -172,22 +169,6 @@ impl Code {
                     self.values[v].def = Def::Apply(Op::Sub, vec![a, negated]);
                     self.release(b, uses);
                     break;
-                }
-            }
-        }
-        if let Some(&[a, b]) = self.applies(v, Op::Mul) {
-            // a·(b + 1): exact before it is rounded, where the processor fuses.
-            for (a, b) in [(a, b), (b, a)] {
-                let Some(&[x, y]) = self.applies(b, Op::Add).filter(|_| uses[b] == 1) else {
-                    continue;
-                };
-                let one = |v: usize| self.values[v].def == Def::Constant(1.0);
-                let of_one = [(x, y), (y, x)].into_iter().find(|&(_, y)| one(y));
-                let alike = self.values[b].span == self.values[v].span;
-                if let (Some((x, _)), true) = (of_one, alike) {
-                    uses[a] += 1;
-                    self.values[v].def = Def::Apply(Op::MulAdd, vec![a, x, a]);
-                    return;
                 }
             }
         }
