@@ -2,10 +2,10 @@
 
 use super::gemm::isa::{Isa, Level, Make};
 use crate::backend::Ceiling;
-use rayon::prelude::*;
-use std::{hint::black_box, time::Instant};
+use std::{hint::black_box, sync::Mutex, time::Instant};
 
-/// The best of several short runs on all threads of the current rayon pool.
+/// The best of several short runs on all threads of the current rayon pool, each of which does its own part: of tasks, one that is
+/// awake might do those of one that sleeps.
 pub fn ceiling() -> Ceiling {
     let threads = rayon::current_num_threads();
     let flops = Level::best().make(MultiplyAdds { threads });
@@ -17,7 +17,7 @@ pub fn ceiling() -> Ceiling {
 }
 
 /// Each is a few milliseconds: short beside the time for which a clock holds, long beside the start of a thread.
-const RUNS: usize = 8;
+const RUNS: usize = 16;
 
 /// The best rate of [`RUNS`], where one run does so much.
 fn best(much: f64, mut run: impl FnMut()) -> f64 {
@@ -30,7 +30,7 @@ fn best(much: f64, mut run: impl FnMut()) -> f64 {
 }
 
 /// Turns of the loops that do nothing else.
-const STEPS: usize = 500_000;
+const STEPS: usize = 2_000_000;
 
 struct MultiplyAdds {
     threads: usize,
@@ -46,9 +46,7 @@ impl Make for MultiplyAdds {
     fn make<S: Isa>(self, simd: S) -> f64 {
         let flops = 2 * self.threads * STEPS * SUMS * S::F32_LANES;
         best(flops as f64, || {
-            (0..self.threads)
-                .into_par_iter()
-                .for_each(|_| multiply_adds(simd, STEPS));
+            rayon::broadcast(|_| multiply_adds(simd, STEPS));
         })
     }
 }
@@ -82,9 +80,7 @@ impl Make for Pairs {
         let multiply_adds = simd.pairs()?.multiply_adds;
         let flops = 2 * self.threads * multiply_adds(STEPS);
         Some(best(flops as f64, || {
-            (0..self.threads)
-                .into_par_iter()
-                .for_each(|_| _ = multiply_adds(STEPS));
+            rayon::broadcast(|_| multiply_adds(STEPS));
         }))
     }
 }
@@ -96,9 +92,17 @@ fn bandwidth(threads: usize) -> f64 {
     let mut to = vec![0f32; LEN];
     let piece = LEN.div_ceil(threads);
     best(2.0 * size_of_val(&from[..]) as f64, || {
-        to.par_chunks_mut(piece)
-            .zip(from.par_chunks(piece))
-            .for_each(|(to, from)| to.copy_from_slice(from));
+        let pieces = to.chunks_mut(piece).zip(from.chunks(piece));
+        let pieces: Vec<_> = pieces.map(|piece| Mutex::new(Some(piece))).collect();
+        rayon::broadcast(|thread| {
+            let piece = pieces
+                .get(thread.index())
+                .and_then(|piece| piece.lock().ok()?.take());
+            if let Some((to, from)) = piece {
+                to.copy_from_slice(from);
+            }
+        });
+        drop(pieces);
         black_box(&mut to);
     })
 }
