@@ -241,6 +241,32 @@ mod tests {
         assert!(seen.iter().all(|&n| n == 1));
     }
 
+    #[test]
+    fn boxes_come_with_the_next_one_in_sight() {
+        let nest = Nest {
+            dims: vec![10, 7],
+            tile: vec![4, 7],
+            row: 1,
+            cut: false,
+        };
+        let whole = nest.whole();
+        let seen = |boxes: Range<usize>| {
+            let mut seen = vec![];
+            nest.walk(0..2, &whole, &whole, boxes, |window, next| {
+                let next = next.map(|next| (next.start[0], next.size[0]));
+                seen.push(((window.start[0], window.size[0]), next));
+            });
+            seen
+        };
+        let last = ((8, 2), None);
+        assert_eq!(
+            seen(0..3),
+            [((0, 4), Some((4, 4))), ((4, 4), Some((8, 2))), last]
+        );
+        assert_eq!(seen(2..3), [last]);
+        assert_eq!(seen(0..0), []);
+    }
+
     fn visit_elements(window: &Window, dims: &[usize], seen: &mut [i32]) {
         let total: usize = window.size.iter().product();
         for mut i in 0..total {
