@@ -24,8 +24,20 @@ pub fn set(root: &mut Node, argument: &str) -> Result<()> {
     };
     let value = yaml::parse(&whole.part(path.len() + 1..argument.len()))?;
     let keys = keys(&whole.part(0..path.len()))?;
-    check_path(&keys, path)?;
+    check_path(&keys, path, root)?;
     insert(root, &keys, value)
+}
+
+/// Whether the model of a recipe has something of this name.
+fn is_of_model(root: &Node, name: &str) -> bool {
+    fn under<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+        let NodeKind::Map(entries) = &node.kind else {
+            return None;
+        };
+        let entry = entries.iter().find(|entry| entry.key.value == name);
+        entry.map(|entry| &entry.value)
+    }
+    under(root, "model").is_some_and(|model| under(model, name).is_some())
 }
 
 /// The parts between the dots.
@@ -46,7 +58,7 @@ fn keys(path: &Span) -> Result<Vec<Spanned<String>>> {
 }
 
 /// Outside the model, whose keys the graphs define, a path is one of the schema.
-fn check_path(keys: &[Spanned<String>], path: &str) -> Result<()> {
+fn check_path(keys: &[Spanned<String>], path: &str, root: &Node) -> Result<()> {
     let mut section = String::new();
     for key in keys {
         let known = fields::keys_under(&section);
@@ -58,6 +70,9 @@ fn check_path(keys: &[Spanned<String>], path: &str) -> Result<()> {
             let mut error = Diagnostic::error("unknown-key", message).at(&key.span);
             if !known.is_empty() {
                 error = error.help(format!("its keys are {}", known.join(", ")));
+            }
+            if section.is_empty() && is_of_model(root, &key.value) {
+                return error.help(format!("did you mean `model.{path}`?")).fail();
             }
             // A whole path first: a right key in a wrong section is the likelier slip.
             let paths = FIELDS.iter().map(|field| field.path);

@@ -202,6 +202,16 @@ fn every_key_can_be_set() {
 }
 
 #[test]
+fn what_is_of_the_model_is_looked_for_there() {
+    let error = Recipe::load("vit_b", &["masking.ratio=0.5".to_owned()]);
+    let error = error.expect_err("it is not at the root").to_string();
+    assert!(
+        error.contains("did you mean `model.masking.ratio`?"),
+        "{error}"
+    );
+}
+
+#[test]
 fn params_of_the_model_can_be_set() {
     let recipe = loaded(
         "swin_b",
