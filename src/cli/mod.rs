@@ -127,7 +127,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         for line in text.lines() {
             let indent = line.len() - line.trim_start().len();
             match wide(line) {
-                true => broken(line, WIDTH - indent)
+                true => broken(line, WIDTH.saturating_sub(indent))
                     .iter()
                     .for_each(|part| screen::warn(format_args!("{:indent$}{part}", ""))),
                 false => screen::warn(line),
